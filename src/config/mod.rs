@@ -1,0 +1,247 @@
+//! What the configuration means. Everything here is already checked: whoever holds a [`Config`] need not doubt it.
+//! The way from what was typed to what is meant, with every fault on it, is `config/`'s other rooms.
+
+use crate::allowlist::Allowlist;
+use crate::cipher_policy::Profile;
+use crate::event::Severity;
+use crate::protocol::Text;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[log]`
+    pub log: Log,
+    /// `[control]`; `None` when switched off.
+    pub control: Option<Control>,
+    /// `[[listener]]`, at least one, names distinct.
+    pub listeners: Vec<Listener>,
+    /// `[[dataset]]`, at least one, names distinct.
+    pub datasets: Vec<Dataset>,
+    /// `[[client]]`, names distinct; no identity or certificate name stands in two clients.
+    pub clients: Vec<Client>,
+}
+
+/// `[server]`: limits that hold for all listeners together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Threads that answer; 0 in the file means one for each core, and is already resolved here.
+    pub threads: usize,
+    /// Connections in all.
+    pub max_connections: usize,
+    /// Connections of one source (IPv4 address, or IPv6 /64).
+    pub max_connections_per_source: usize,
+    /// Connections in all that have not yet proved who they are.
+    pub max_handshakes: usize,
+    /// The same, of one source.
+    pub max_handshakes_per_source: usize,
+    /// The kernel's queue of connections not yet accepted (listen(2)).
+    pub backlog: u32,
+    /// From accept to identified.
+    pub handshake_deadline: Duration,
+    /// Without a whole request.
+    pub idle_timeout: Duration,
+    /// Without progress while answers wait to be written.
+    pub write_deadline: Duration,
+    /// At stop: how long sessions may take to end.
+    pub drain_deadline: Duration,
+    /// Of one query, without its LF.
+    pub max_query_bytes: usize,
+    /// Memory ceiling: bytes that the indexes of all lists may take, old and new generation together.
+    pub max_index_bytes: u64,
+}
+
+/// `[log]`: where events are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Events of lesser weight are not told.
+    pub level: Severity,
+    /// Tell them on standard error.
+    pub stderr: bool,
+    /// Tell them to the local syslog.
+    pub syslog: bool,
+}
+
+/// `[control]`: the socket of `linekeepctl`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// The socket file.
+    pub socket: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its group, by name or number; `None` keeps the daemon's own.
+    pub group: Option<String>,
+}
+
+/// `[[listener]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name in records.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub bind: Bind,
+    /// Who may connect at all. Not asked for on a UNIX socket, whose file mode decides.
+    pub allow: Allowlist,
+    /// How it protects and identifies.
+    pub protection: Protection,
+    /// What to do with a proven identity that no `[[client]]` names.
+    pub unlisted: Unlisted,
+    /// Which bytes queries may hold.
+    pub text: Text,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// An address and port; port 0 lets the kernel choose.
+    Tcp(SocketAddr),
+    /// A UNIX socket with these permission bits.
+    Unix {
+        /// The socket file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+/// How a listener protects and identifies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// No TLS: loopback or a UNIX socket only. Everybody there is this client.
+    Plain {
+        /// Who everybody is.
+        client: Arc<str>,
+    },
+    /// TLS.
+    Tls {
+        /// TLS versions.
+        profile: Profile,
+        /// What proves who a client is.
+        mode: Mode,
+    },
+}
+
+impl Protection {
+    /// The mode's name in the configuration and in records.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Protection::Plain { .. } => "plain",
+            Protection::Tls { mode, .. } => match mode {
+                Mode::Psk { .. } => "psk",
+                Mode::Certificate { .. } => "certificate",
+                Mode::Either { .. } => "either",
+                Mode::None { .. } => "none",
+            },
+        }
+    }
+}
+
+/// What proves who a client is. Each mode holds just the files that it may load: a PSK listener cannot have a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A key of the keyring.
+    Psk {
+        /// Keyring file.
+        keyring: PathBuf,
+    },
+    /// A client certificate.
+    Certificate {
+        /// What the server shows.
+        server: ServerCertificate,
+        /// Who signs clients.
+        trust: ClientTrust,
+    },
+    /// One of the two.
+    Either {
+        /// Keyring file.
+        keyring: PathBuf,
+        /// What the server shows.
+        server: ServerCertificate,
+        /// Who signs clients.
+        trust: ClientTrust,
+    },
+    /// Nothing: everybody in the allowlist is this client.
+    None {
+        /// What the server shows.
+        server: ServerCertificate,
+        /// Who everybody is.
+        client: Arc<str>,
+    },
+}
+
+/// What the server shows to clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerCertificate {
+    /// PEM chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// PEM private key.
+    pub private_key: PathBuf,
+}
+
+/// Who signs clients and who of them is revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTrust {
+    /// PEM file of CA certificates.
+    pub client_ca: PathBuf,
+    /// PEM file of CRLs, of every CA in a client's chain; `None` checks no revocation.
+    pub crl: Option<PathBuf>,
+}
+
+/// What to do with a proven identity that no `[[client]]` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlisted {
+    /// Refuse it.
+    Refuse,
+    /// It is a client of its own name and may ask every list.
+    Allow,
+}
+
+/// `[[dataset]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Files, folders and globs, absolute. A folder stands for the plain files right inside it whose names do not begin with a dot.
+    pub paths: Vec<PathBuf>,
+    /// What ends a line in the files, and in queries to this list.
+    pub line_ending: LineEnding,
+}
+
+/// What ends a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LineEnding {
+    /// LF; a CR before it is part of the line, as it is to grep.
+    Lf,
+    /// LF or CR LF: one CR before the LF is dropped, in the files and in queries.
+    Crlf,
+}
+
+/// `[[client]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its name in records.
+    pub name: Arc<str>,
+    /// PSK identities that are this client.
+    pub psk_identities: Vec<String>,
+    /// Certificates that are this client.
+    pub certificates: Vec<CertificateName>,
+    /// The datasets that it may ask; `None` means every one.
+    pub datasets: Option<Vec<Arc<str>>>,
+}
+
+/// How a certificate is recognised. Common names are not: they are not unique by any rule (RFC 6125 section 2.3).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CertificateName {
+    /// `dns:NAME`, a subjectAltName of type dNSName, lower case.
+    Dns(String),
+    /// `uri:URI`, a subjectAltName of type uniformResourceIdentifier.
+    Uri(String),
+    /// `sha256:HEX`, the SHA-256 of the certificate's DER.
+    Sha256([u8; 32]),
+}

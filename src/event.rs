@@ -1,0 +1,221 @@
+//! What can happen, as values. Every room may tell; only `audit/` and `metrics.rs` listen.
+//! Knows no log format: an event names its fields, the listener writes them.
+
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+/// How much an event matters; the words are syslog's (RFC 5424 section 6.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something is broken and stays so until somebody acts.
+    Error,
+    /// Something was refused or is about to break.
+    Warning,
+    /// Normal, and worth a record.
+    Notice,
+    /// Detail.
+    Info,
+}
+
+impl Severity {
+    /// Every severity with its name in the configuration and in records, the gravest first.
+    pub const NAMES: &'static [(&'static str, Severity)] = &[
+        ("error", Severity::Error),
+        ("warning", Severity::Warning),
+        ("notice", Severity::Notice),
+        ("info", Severity::Info),
+    ];
+
+    /// The name in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Severity::NAMES.iter().find(|(_, severity)| *severity == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// Why a connection was turned away before TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The source is in no allowed range.
+    Allowlist,
+    /// All connections in use.
+    MaxConnections,
+    /// Too many connections of this source.
+    MaxConnectionsPerSource,
+    /// Too many connections that have not yet proved who they are.
+    MaxHandshakes,
+    /// The same, of this source.
+    MaxHandshakesPerSource,
+}
+
+impl Refusal {
+    /// Every refusal with its word in records and metrics.
+    pub const WORDS: &'static [(Refusal, &'static str)] = &[
+        (Refusal::Allowlist, "allowlist"),
+        (Refusal::MaxConnections, "max-connections"),
+        (Refusal::MaxConnectionsPerSource, "max-connections-per-source"),
+        (Refusal::MaxHandshakes, "max-handshakes"),
+        (Refusal::MaxHandshakesPerSource, "max-handshakes-per-source"),
+    ];
+
+    /// The word in records and metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Refusal::WORDS.iter().find(|(refusal, _)| *refusal == self).map_or("", |(_, word)| word)
+    }
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// The client closed.
+    ClosedByClient,
+    /// No request for the idle time.
+    Idle,
+    /// The client did not read its answers for the write deadline.
+    WriteDeadline,
+    /// A query was too long.
+    QueryTooLong,
+    /// The connection broke.
+    Lost,
+    /// The server stops.
+    ShuttingDown,
+    /// A reload took the client's right to be here.
+    NoLongerPermitted,
+}
+
+impl SessionEnd {
+    /// The word in records.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            SessionEnd::ClosedByClient => "closed-by-client",
+            SessionEnd::Idle => "idle",
+            SessionEnd::WriteDeadline => "write-deadline",
+            SessionEnd::QueryTooLong => "query-too-long",
+            SessionEnd::Lost => "connection-lost",
+            SessionEnd::ShuttingDown => "shutting-down",
+            SessionEnd::NoLongerPermitted => "no-longer-permitted",
+        }
+    }
+}
+
+/// Declares the events once: name in records, severity, message and fields stand in one place.
+macro_rules! events {
+    ($( $(#[$doc:meta])* $variant:ident = $name:literal, $severity:ident, $message:literal { $( $field:ident: $type:ty ),* $(,)? } )*) => {
+        /// What can happen. Fields that a peer or a file chose are plain strings here and escaped by whoever writes them.
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs)]
+        pub enum Event {
+            $( $(#[$doc])* $variant { $( $field: $type ),* } ),*
+        }
+
+        impl Event {
+            /// The event's name in records, as `event=`.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $( Event::$variant { .. } => $name ),* }
+            }
+
+            /// How much it matters.
+            #[must_use]
+            pub fn severity(&self) -> Severity {
+                match self { $( Event::$variant { .. } => Severity::$severity ),* }
+            }
+
+            /// What happened, in words for people.
+            #[must_use]
+            pub fn message(&self) -> &'static str {
+                match self { $( Event::$variant { .. } => $message ),* }
+            }
+
+            /// Hands every field to `write`, in order; underscores become hyphens in records.
+            pub fn fields(&self, mut write: impl FnMut(&'static str, &dyn Display)) {
+                match self {
+                    $( Event::$variant { $( $field ),* } => { $( write(stringify!($field), $field); )* } ),*
+                }
+                let _ = &mut write;
+            }
+        }
+    };
+}
+
+events! {
+    /// The configuration is good and the daemon begins to load.
+    Starting = "starting", Notice, "linekeepd starts" { version: &'static str, config: String }
+    /// Every listener accepts and every list is loaded.
+    Ready = "ready", Notice, "ready to answer" { listeners: usize, lists: usize, lines: u64 }
+    /// The daemon is asked to stop.
+    Stopping = "stopping", Notice, "stopping" { reason: &'static str, connections: usize }
+    /// The last record of this process.
+    Stopped = "stopped", Notice, "stopped" { cut_connections: usize }
+    /// A listener accepts connections.
+    ListenerUp = "listener-up", Notice, "listening" { listener: Arc<str>, address: String, mode: &'static str }
+    /// A listener asks for no identity.
+    ListenerOpen = "listener-open", Warning,
+        "this listener asks nobody who they are: every address in its allowlist may look up as the named client"
+        { listener: Arc<str>, client: Arc<str>, allow: String }
+    /// A list was read whole.
+    ListLoaded = "list-loaded", Info, "list loaded" { list: Arc<str>, files: usize, lines: u64, distinct: u64, bytes: u64, milliseconds: u128 }
+    /// A connection was turned away before TLS.
+    Refused = "connection-refused", Warning, "connection refused" { listener: Arc<str>, source: String, reason: Refusal }
+    /// No proof of identity came out of the handshake.
+    HandshakeFailed = "handshake-failed", Warning, "handshake failed"
+        { listener: Arc<str>, source: String, reason: String, identity: String }
+    /// Somebody proved who they are and is still not let in.
+    ClientDenied = "client-denied", Warning, "client denied" { listener: Arc<str>, source: String, evidence: String, reason: &'static str }
+    /// A client may ask.
+    ClientAdmitted = "client-admitted", Notice, "client admitted"
+        { listener: Arc<str>, source: String, client: Arc<str>, evidence: String, tls: String, cipher: String }
+    /// A session is over.
+    SessionEnded = "session-ended", Notice, "session ended"
+        { listener: Arc<str>, source: String, client: Arc<str>, reason: SessionEnd, queries: u64, found: u64, invalid: u64, seconds: u64 }
+    /// New configuration, keys, certificates and lists are in service.
+    Reloaded = "reloaded", Notice, "reloaded" { by: String, lists: usize, lines: u64, milliseconds: u128 }
+    /// Nothing changed; one event a fault.
+    ReloadFailed = "reload-failed", Error, "reload refused; the last good state stays in service" { by: String, fault: String }
+    /// A socket could not be accepted.
+    AcceptFailed = "accept-failed", Error, "could not accept a connection; trying again" { listener: Arc<str>, error: String }
+    /// Something is well for now and will not stay so.
+    Warned = "warning", Warning, "attention" { about: String }
+    /// Records were lost before they could be written.
+    RecordsLost = "records-lost", Error, "records were lost" { sink: &'static str, count: u64 }
+    /// A record sink does not take records.
+    SinkFailed = "sink-failed", Warning, "records cannot be written here for now" { sink: &'static str, error: String }
+    /// Somebody without the right used the control socket.
+    ControlDenied = "control-denied", Warning, "control connection denied" { uid: u32 }
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl Display for SessionEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Where rooms tell events. Cheap to clone; telling never blocks.
+#[derive(Clone)]
+pub struct Teller(Arc<dyn Fn(Event) + Send + Sync>);
+
+impl Teller {
+    /// A teller that hands every event to `listen`, which has to return at once.
+    pub fn new(listen: impl Fn(Event) + Send + Sync + 'static) -> Teller {
+        Teller(Arc::new(listen))
+    }
+
+    /// Tells what happened.
+    pub fn tell(&self, event: Event) {
+        (self.0)(event);
+    }
+}
+
+impl fmt::Debug for Teller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Teller")
+    }
+}

@@ -1,0 +1,1 @@
+//! The sorted vector of fingerprints.

@@ -1,0 +1,1 @@
+//! The acceptor and the evidence rule.
