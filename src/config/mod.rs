@@ -65,6 +65,8 @@ pub struct Log {
     pub stderr: bool,
     /// Tell them to the local syslog.
     pub syslog: bool,
+    /// The local syslog's datagram socket.
+    pub syslog_socket: PathBuf,
 }
 
 /// `[control]`: the socket of `linekeepctl`.
