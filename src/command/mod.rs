@@ -1,1 +1,6 @@
-//! The commands.
+//! What the three programs do with their arguments: what was typed, then what was meant.
+
+#[cfg(feature = "daemon")]
+pub mod control;
+#[cfg(feature = "daemon")]
+pub mod daemon;

@@ -2,3 +2,5 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::cast_possible_wrap)]
 
 pub mod pki;
+pub mod daemon;
+pub mod peers;
