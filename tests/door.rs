@@ -99,9 +99,13 @@ fn every_recommended_mode_answers_real_peers(
     let (name, ask) = peer;
     let psk = Shows::psk("alice", ALICE);
     let certificate = Shows::certificate(&house.alice);
-    for (listener, shows) in
-        [("psk", &psk), ("certificate", &certificate), ("either", &psk), ("either", &certificate), ("none", &Shows::nothing())]
-    {
+    for (listener, shows) in [
+        ("psk", &psk),
+        ("certificate", &certificate),
+        ("either", &psk),
+        ("either", &certificate),
+        ("none", &Shows::nothing()),
+    ] {
         let address = house.daemon.address(listener);
         let answer = ask(address, version, shows, "known");
         assert_eq!(answer.as_deref(), Ok("STRING EXISTS"), "{name} at {listener}");
@@ -160,8 +164,9 @@ fn nobody_unknown_an_unknown_identity_and_a_wrong_key_look_the_same(
 ) {
     let mut house = house();
     let address = house.daemon.address(listener);
-    let [unknown, wrong] = [("mallory", ALICE), ("alice", WRONG)]
-        .map(|(identity, key)| alert(&peers::s_client(address, version, &Shows::psk(identity, key), "known").unwrap_err()));
+    let [unknown, wrong] = [("mallory", ALICE), ("alice", WRONG)].map(|(identity, key)| {
+        alert(&peers::s_client(address, version, &Shows::psk(identity, key), "known").unwrap_err())
+    });
     assert!(unknown.is_some());
     assert_eq!(unknown, wrong);
 }
@@ -249,7 +254,9 @@ fn nobody_unknown_an_address_outside_the_allowlist_is_closed_before_a_byte_of_tl
 fn ipv6_and_v4_mapped_sources_are_judged_by_what_they_are() {
     let (folder, _) = furnish();
     let listener = LISTENERS.split("[[listener]]").nth(1).unwrap();
-    let any = format!("[[listener]]{listener}").replace("127.0.0.1:0", "[::]:0").replace("[\"127.0.0.1\"]", "[\"127.0.0.1\", \"::1\"]");
+    let any = format!("[[listener]]{listener}")
+        .replace("127.0.0.1:0", "[::]:0")
+        .replace("[\"127.0.0.1\"]", "[\"127.0.0.1\", \"::1\"]");
     let mut daemon = Daemon::start(folder, &format!("{any}{LISTS}"));
     let port = daemon.address("psk").port();
     let alice = Shows::psk("alice", ALICE);
@@ -258,7 +265,8 @@ fn ipv6_and_v4_mapped_sources_are_judged_by_what_they_are() {
         assert_eq!(peers::ask(address, Version::V13, &alice, "known").as_deref(), Ok("STRING EXISTS"), "{host}");
     }
     daemon.wait_for("event=client-admitted source=127.0.0.1:");
-    let came = peers::listen_from("127.0.0.2".parse().unwrap(), SocketAddr::new("127.0.0.1".parse().unwrap(), port), b"x");
+    let came =
+        peers::listen_from("127.0.0.2".parse().unwrap(), SocketAddr::new("127.0.0.1".parse().unwrap(), port), b"x");
     assert!(came.is_empty());
     daemon.wait_for("event=connection-refused source=127.0.0.2: reason=allowlist");
 }
@@ -266,9 +274,21 @@ fn ipv6_and_v4_mapped_sources_are_judged_by_what_they_are() {
 #[rstest]
 #[case::per_source("max-handshakes-per-source = 2", "max-handshakes-per-source", "127.0.0.1")]
 #[case::handshakes("max-handshakes = 2\nmax-handshakes-per-source = 2", "max-handshakes", "127.0.0.3")]
-#[case::connections("max-connections = 2\nmax-connections-per-source = 2\nmax-handshakes = 2\nmax-handshakes-per-source = 2", "max-connections", "127.0.0.3")]
-#[case::connections_per_source("max-connections-per-source = 2\nmax-handshakes-per-source = 2", "max-connections-per-source", "127.0.0.1")]
-fn bounded_caps_refuse_without_tls_work_and_give_places_back(#[case] caps: &str, #[case] reason: &str, #[case] from: &str) {
+#[case::connections(
+    "max-connections = 2\nmax-connections-per-source = 2\nmax-handshakes = 2\nmax-handshakes-per-source = 2",
+    "max-connections",
+    "127.0.0.3"
+)]
+#[case::connections_per_source(
+    "max-connections-per-source = 2\nmax-handshakes-per-source = 2",
+    "max-connections-per-source",
+    "127.0.0.1"
+)]
+fn bounded_caps_refuse_without_tls_work_and_give_places_back(
+    #[case] caps: &str,
+    #[case] reason: &str,
+    #[case] from: &str,
+) {
     let (folder, _) = furnish();
     let listeners = LISTENERS.replace("[\"127.0.0.1\"]", "[\"127.0.0.0/8\"]");
     let mut daemon = Daemon::start(folder, &format!("[server]\n{caps}\n{listeners}{LISTS}"));
@@ -375,7 +395,8 @@ fn a_certificate_for_servers_is_no_client() {
     let authority_folder = house.daemon.folder.path().to_owned();
     let ca = Authority::new("other");
     ca.write(&authority_folder, "ca");
-    let server = ca.issue("alice.example", &Leafing { dns: &["alice.example"], usage: Use::Server, ..Leafing::default() });
+    let server =
+        ca.issue("alice.example", &Leafing { dns: &["alice.example"], usage: Use::Server, ..Leafing::default() });
     let files = server.write(&authority_folder, "as-server");
     assert!(house.daemon.ctl(&["reload"]).status.success());
     let address = house.daemon.address("certificate");

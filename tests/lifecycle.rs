@@ -223,7 +223,8 @@ fn bounded_a_stop_cuts_who_does_not_read_after_the_drain_deadline() {
 fn a_second_signal_ends_at_once() {
     let folder = Folder::new();
     folder.write("words.txt", "known\n");
-    let mut daemon = Daemon::start(folder, &format!("[server]\ndrain-deadline = \"1h\"\nwrite-deadline = \"1h\"\n{PLAIN}"));
+    let mut daemon =
+        Daemon::start(folder, &format!("[server]\ndrain-deadline = \"1h\"\nwrite-deadline = \"1h\"\n{PLAIN}"));
     let mut stream = TcpStream::connect(daemon.address("plain")).unwrap();
     stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
     let requests = b"known\n".repeat(4096);

@@ -35,7 +35,9 @@ impl Rsyslog {
         );
         std::fs::write(folder.join("rsyslog.conf"), configuration).unwrap();
         let mut rsyslog = Rsyslog { child: spawn(folder), socket, log };
-        rsyslog.wait_until(|rsyslog| std::os::unix::net::UnixDatagram::unbound().unwrap().connect(&rsyslog.socket).is_ok());
+        rsyslog.wait_until(|rsyslog| {
+            std::os::unix::net::UnixDatagram::unbound().unwrap().connect(&rsyslog.socket).is_ok()
+        });
         Some(rsyslog)
     }
 
@@ -44,7 +46,9 @@ impl Rsyslog {
         self.child.wait().unwrap();
         let _ = std::fs::remove_file(&self.socket);
         self.child = spawn(folder);
-        self.wait_until(|rsyslog| std::os::unix::net::UnixDatagram::unbound().unwrap().connect(&rsyslog.socket).is_ok());
+        self.wait_until(|rsyslog| {
+            std::os::unix::net::UnixDatagram::unbound().unwrap().connect(&rsyslog.socket).is_ok()
+        });
     }
 
     fn wait_until(&mut self, good: impl Fn(&Rsyslog) -> bool) {

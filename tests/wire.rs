@@ -197,8 +197,5 @@ fn a_carriage_return_counts_where_the_list_says_so() {
     let mut daemon = Daemon::start(folder, &format!("{PLAIN}{more}"));
     let mut stream = connect(&mut daemon);
     stream.write_all(b"unix\nunix\r\ndos\ndos\r\ndos\r\r\n").unwrap();
-    assert_eq!(
-        finish(stream),
-        "STRING EXISTS\nSTRING NOT FOUND\nSTRING EXISTS\nSTRING EXISTS\nSTRING NOT FOUND\n"
-    );
+    assert_eq!(finish(stream), "STRING EXISTS\nSTRING NOT FOUND\nSTRING EXISTS\nSTRING EXISTS\nSTRING NOT FOUND\n");
 }

@@ -81,7 +81,9 @@ fn ask(socket: &Path, command: Command) -> Result<Reply, String> {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
             "no daemon answers here; is linekeepd running, and is this the socket of its [control] section?".to_owned()
         }
-        std::io::ErrorKind::PermissionDenied => "not permitted for this user; root and the socket's group are".to_owned(),
+        std::io::ErrorKind::PermissionDenied => {
+            "not permitted for this user; root and the socket's group are".to_owned()
+        }
         _ => error.to_string(),
     })?;
     if matches!(command, Command::Status) {

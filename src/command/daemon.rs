@@ -84,7 +84,7 @@ struct Failure {
 }
 
 impl Failure {
-    fn new(status: u8, line: impl ToString) -> Failure {
+    fn new(status: u8, line: &impl ToString) -> Failure {
         Failure { status, lines: vec![line.to_string()] }
     }
 
@@ -96,12 +96,12 @@ impl Failure {
 /// The start-up, in order. Up to the named point the process has one thread and can still refuse everything with a
 /// word on standard error; behind it, it serves.
 fn run(file: &Path) -> Result<(), Failure> {
-    let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, error))?;
+    let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, &error))?;
     let (doors, warnings) = read(file, &decoys)?;
     let config = doors.config().clone();
     let descriptors = process::raise_descriptor_limit();
     let (sockets, control) = bind(&config)?;
-    let alone = Alone::prove().map_err(|error| Failure::new(exit::SOFTWARE, error))?;
+    let alone = Alone::prove().map_err(|error| Failure::new(exit::SOFTWARE, &error))?;
 
     // Here threads start, and nowhere before.
     let metrics = Arc::new(Metrics::default());
@@ -120,7 +120,7 @@ const AUDIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Takes the proof: whoever starts threads shows that none ran before.
 fn start_audit(_: Alone, config: &Config, metrics: &Arc<Metrics>) -> Result<(Teller, audit::Audit), Failure> {
-    audit::start(&config.log, Arc::clone(metrics)).map_err(|error| Failure::new(exit::OSERR, error))
+    audit::start(&config.log, Arc::clone(metrics)).map_err(|error| Failure::new(exit::OSERR, &error))
 }
 
 fn serve(
@@ -132,21 +132,21 @@ fn serve(
     teller: &Teller,
     metrics: Arc<Metrics>,
 ) -> Result<(), Failure> {
-    let os = |error: std::io::Error| Failure::new(exit::OSERR, error);
+    let os = |error: std::io::Error| Failure::new(exit::OSERR, &error);
     let fingerprinter = draw_fingerprinter()?;
     let config = doors.config();
     let lists = dataset::load(&config.datasets, &fingerprinter, config.server.max_index_bytes, teller)
         .map_err(|faults| Failure::all(exit::UNAVAILABLE, faults.iter().map(ToString::to_string).collect()))?;
-    let beginning =
-        Beginning { state: doors.into_state(0, lists), sockets, control, teller: teller.clone(), metrics };
+    let beginning = Beginning { state: doors.into_state(0, lists), sockets, control, teller: teller.clone(), metrics };
     let file = file.to_owned();
     let reloader = move |shared| Reloader { file, decoys, fingerprinter, shared };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(os)?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let wishes = process::wishes()?;
-        server::run(beginning, reloader, wishes).await
-    })
-    .map_err(os)
+    tokio::task::LocalSet::new()
+        .block_on(&runtime, async {
+            let wishes = process::wishes()?;
+            server::run(beginning, reloader, wishes).await
+        })
+        .map_err(os)
 }
 
 /// Configuration, keys and certificates: everything that can be wrong before a socket is bound, all faults at once.
@@ -180,13 +180,13 @@ fn bind(config: &Config) -> Result<(Vec<Bound>, Option<BoundControl>), Failure> 
 
 fn draw_fingerprinter() -> Result<Fingerprinter, Failure> {
     let mut key = [0; 16];
-    openssl::rand::rand_bytes(&mut key).map_err(|error| Failure::new(exit::OSERR, error))?;
+    openssl::rand::rand_bytes(&mut key).map_err(|error| Failure::new(exit::OSERR, &error))?;
     Ok(Fingerprinter::new(key))
 }
 
 /// Says everything that would keep the daemon from starting, and nothing else happens.
 fn check(file: &Path) -> Result<(), Failure> {
-    let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, error))?;
+    let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, &error))?;
     let (doors, warnings) = read(file, &decoys)?;
     let config = doors.config();
     let faults: Vec<_> = dataset::check(&config.datasets).iter().map(ToString::to_string).collect();

@@ -12,7 +12,9 @@ pub struct Alone(());
 #[derive(Debug, thiserror::Error)]
 pub enum NotAlone {
     /// Somebody started a thread.
-    #[error("{0} threads run before the point of the start-up where the first may be started; this is a defect, please report it")]
+    #[error(
+        "{0} threads run before the point of the start-up where the first may be started; this is a defect, please report it"
+    )]
     Threads(usize),
     /// The kernel does not tell.
     #[error("/proc/self/task cannot be read, so it is not known whether threads run already: {0}; is /proc mounted?")]
@@ -40,7 +42,9 @@ mod tests {
     fn a_second_thread_is_noticed() {
         // The test runner itself has several.
         let (stop, wait) = std::sync::mpsc::channel::<()>();
-        let thread = std::thread::spawn(move || drop(wait.recv()));
+        let thread = std::thread::spawn(move || {
+            let _ = wait.recv();
+        });
         assert!(matches!(Alone::prove(), Err(NotAlone::Threads(2..))));
         drop(stop);
         thread.join().unwrap();

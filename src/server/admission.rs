@@ -150,12 +150,6 @@ impl Admission {
         Ok(Permit { counted, stage: Stage::Handshake, report: self.report.clone() })
     }
 
-    /// Connections open now.
-    pub fn open(&mut self) -> usize {
-        self.hear_reports();
-        self.all.connections
-    }
-
     fn hear_reports(&mut self) {
         while let Ok(report) = self.reports.try_recv() {
             let (counted, closed, identified) = match report {
@@ -238,7 +232,8 @@ mod tests {
         drop(third);
         assert_eq!(door.knock("192.0.2.1").unwrap_err(), Refusal::MaxConnectionsPerSource);
         drop((first, second, fourth));
-        assert_eq!(door.admission.open(), 0);
+        door.admission.hear_reports();
+        assert_eq!(door.admission.all.connections, 0);
         assert!(door.admission.sources.is_empty(), "the table forgets sources that left");
         assert_eq!(door.admission.all.handshakes, 0);
     }

@@ -47,17 +47,17 @@ pub fn arrive(
             shared.metrics.accepted.add(1);
             workers.hand_over(Arrival { socket, source, listener, permit, at: Instant::now() });
         }
-        Err(reason) => shared.teller.tell(Event::Refused {
-            listener: Arc::clone(&door.name),
-            source: source.to_string(),
-            reason,
-        }),
+        Err(reason) => {
+            let (listener, source) = (Arc::clone(&door.name), source.to_string());
+            shared.teller.tell(Event::Refused { listener, source, reason });
+        }
     }
 }
 
 /// Second half, on the connection's core: handshake -> identify -> session -> record.
 pub async fn serve(arrival: Arrival, shared: &Shared) {
     let Arrival { socket, source, listener, permit, at } = arrival;
+    let _open = Open::count(shared);
     let mut peer = Peer { shared, source, listener, permit };
     let Ok(wire) = socket.into_wire() else { return };
     let (acceptor, deadline) = {
@@ -151,5 +151,21 @@ impl Peer<'_> {
 
     fn listener_name(&self) -> Arc<str> {
         Arc::clone(&self.shared.state.load().doors[self.listener].listener.name)
+    }
+}
+
+/// Counts a connection as open for as long as it lives, however it ends.
+struct Open<'a>(&'a Shared);
+
+impl Open<'_> {
+    fn count(shared: &Shared) -> Open<'_> {
+        shared.metrics.open.add(1);
+        Open(shared)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.open.subtract(1);
     }
 }

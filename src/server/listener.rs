@@ -63,7 +63,11 @@ pub enum BindFault {
 impl BindFault {
     fn new(address: impl Into<String>, error: io::Error) -> BindFault {
         let address = address.into();
-        if error.kind() == io::ErrorKind::AddrInUse { BindFault::InUse(address) } else { BindFault::Other { address, error } }
+        if error.kind() == io::ErrorKind::AddrInUse {
+            BindFault::InUse(address)
+        } else {
+            BindFault::Other { address, error }
+        }
     }
 }
 

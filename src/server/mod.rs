@@ -100,7 +100,11 @@ pub async fn run(
     Ok(())
 }
 
-fn accept_all(sockets: Vec<Bound>, workers: &Rc<Workers>, shared: &Arc<Shared>) -> Vec<tokio::task::JoinHandle<io::Result<()>>> {
+fn accept_all(
+    sockets: Vec<Bound>,
+    workers: &Rc<Workers>,
+    shared: &Arc<Shared>,
+) -> Vec<tokio::task::JoinHandle<io::Result<()>>> {
     let admission = Rc::new(RefCell::new(Admission::default()));
     let accept = |(listener, bound)| {
         let (admission, workers, shared) = (Rc::clone(&admission), Rc::clone(workers), Arc::clone(shared));

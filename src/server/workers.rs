@@ -7,7 +7,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -29,7 +28,10 @@ impl Workers {
     /// # Errors
     /// When a thread or its runtime cannot be had.
     pub fn start(threads: usize, shared: &Arc<Shared>) -> io::Result<Workers> {
-        (0..threads.max(1)).map(|number| Worker::start(number, Arc::clone(shared))).collect::<io::Result<_>>().map(Workers)
+        (0..threads.max(1))
+            .map(|number| Worker::start(number, Arc::clone(shared)))
+            .collect::<io::Result<_>>()
+            .map(Workers)
     }
 
     /// Gives a connection to the thread with the fewest.
@@ -85,4 +87,3 @@ async fn work(mut arrivals: UnboundedReceiver<Arrival>, shared: Arc<Shared>, loa
     let _ = timeout(deadline, async { while connections.join_next().await.is_some() {} }).await;
     connections.len()
 }
-

@@ -57,7 +57,8 @@ pub fn context(version: Version, shows: &Shows) -> SslContext {
     builder.set_min_proto_version(Some(version.openssl())).unwrap();
     builder.set_max_proto_version(Some(version.openssl())).unwrap();
     if let Some((identity, key)) = shows.psk.clone() {
-        let key: Vec<u8> = (0..key.len()).step_by(2).map(|at| u8::from_str_radix(&key[at..at + 2], 16).unwrap()).collect();
+        let key: Vec<u8> =
+            (0..key.len()).step_by(2).map(|at| u8::from_str_radix(&key[at..at + 2], 16).unwrap()).collect();
         builder.set_psk_client_callback(move |_, _, identity_out, key_out| {
             identity_out[..identity.len()].copy_from_slice(identity.as_bytes());
             identity_out[identity.len()] = 0;
