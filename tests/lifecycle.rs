@@ -1,4 +1,5 @@
 //! A daemon's life: refused starts, reload all or nothing under load, status, and stopping without losing an answer.
+#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub)]
 
 mod support;
 

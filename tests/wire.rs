@@ -1,4 +1,5 @@
 //! The line protocol of a real daemon: every request its answer, in order, however the network cuts, whatever the peer sends.
+#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub)]
 
 mod support;
 

@@ -152,10 +152,9 @@ fn serve(
 /// Configuration, keys and certificates: everything that can be wrong before a socket is bound, all faults at once.
 fn read(file: &Path, decoys: &DecoyKeys) -> Result<(Doors, Vec<String>), Failure> {
     let faulty = |lines| Failure::all(exit::CONFIG, lines);
-    let parsed = config::load(file).map_err(|faults| faulty(faults.lines()))?;
-    let mut warnings = parsed.warning_lines();
-    let doors = Doors::build(parsed.config, decoys).map_err(faulty)?;
-    warnings.extend(doors.warnings.iter().cloned());
+    let config = config::load(file).map_err(|faults| faulty(faults.lines()))?;
+    let doors = Doors::build(config, decoys).map_err(faulty)?;
+    let warnings = doors.warnings.clone();
     Ok((doors, warnings))
 }
 

@@ -91,14 +91,14 @@ impl Peer<'_> {
             outcome = timeout_at(deadline.into(), acceptor.handshake(wire)) => match outcome {
                 Ok(Ok(proven)) => return Some(proven),
                 Ok(Err(failure)) => failure,
-                Err(_) => HandshakeFailure { reason: "handshake deadline passed".into(), claimed: None },
+                Err(_) => HandshakeFailure { reason: "handshake deadline passed".into(), identity: None },
             },
         };
         self.shared.teller.tell(Event::HandshakeFailed {
             listener: self.listener_name(),
             source: self.source.to_string(),
             reason: failure.reason,
-            identity: failure.claimed.unwrap_or_default(),
+            identity: failure.identity.unwrap_or_default(),
         });
         None
     }

@@ -107,10 +107,9 @@ impl Reloader {
     }
 
     fn build(&self) -> Result<(State, Vec<String>), Vec<String>> {
-        let parsed = config::load(&self.file).map_err(|faults| faults.lines())?;
-        let mut warnings = parsed.warning_lines();
-        let doors = Doors::build(parsed.config, &self.decoys)?;
-        warnings.extend(doors.warnings.iter().cloned());
+        let config = config::load(&self.file).map_err(|faults| faults.lines())?;
+        let doors = Doors::build(config, &self.decoys)?;
+        let warnings = doors.warnings.clone();
         let now = self.shared.state.load();
         let fixed = needs_restart(&now.config, doors.config());
         if !fixed.is_empty() {

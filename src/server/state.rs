@@ -3,7 +3,7 @@
 
 use crate::config::{self, Config, Protection};
 use crate::dataset::Lists;
-use crate::identity::{Client, Denied, Evidence, Register};
+use crate::identity::{Client, Denied, Evidence, Reader, Register};
 use crate::tls::{Acceptor, DecoyKeys};
 use std::sync::Arc;
 
@@ -49,17 +49,19 @@ impl Doors {
         for listener in &config.listeners {
             let acceptor = match &listener.protection {
                 Protection::Plain { .. } => None,
-                Protection::Tls { profile, mode } => match Acceptor::build(*profile, mode, decoys) {
-                    Ok(acceptor) => {
-                        let about = |warning: &String| format!("listener {}: {warning}", listener.name);
-                        warnings.extend(acceptor.warnings().iter().map(about));
-                        Some(Arc::new(acceptor))
+                Protection::Tls { profile, mode } => {
+                    match Acceptor::build(*profile, mode, decoys, Reader::this_process()) {
+                        Ok(acceptor) => {
+                            let about = |warning: &String| format!("listener {}: {warning}", listener.name);
+                            warnings.extend(acceptor.warnings().iter().map(about));
+                            Some(Arc::new(acceptor))
+                        }
+                        Err(found) => {
+                            faults.extend(found.iter().map(|fault| format!("listener {}: {fault}", listener.name)));
+                            continue;
+                        }
                     }
-                    Err(found) => {
-                        faults.extend(found.iter().map(|fault| format!("listener {}: {fault}", listener.name)));
-                        continue;
-                    }
-                },
+                }
             };
             doors.push(Door { listener: listener.clone(), acceptor });
         }
