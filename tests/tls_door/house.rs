@@ -7,8 +7,9 @@ use linekeep::identity::Reader;
 use linekeep::tls::{Acceptor, Asks, BuildFault, DecoyKeys};
 use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
 use openssl::hash::MessageDigest;
-use openssl::x509::{X509Crl, X509CrlBuilder, X509Extension, X509RevokedBuilder};
-use std::path::{Path, PathBuf};
+use openssl::x509::extension::{BasicConstraints, KeyUsage};
+use openssl::x509::{X509, X509Crl, X509CrlBuilder, X509Extension, X509RevokedBuilder};
+use std::path::PathBuf;
 
 pub const ALICE_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 pub const WRONG_KEY: &str = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -44,6 +45,15 @@ impl House {
         write_private(&self.folder.path().join(name), content)
     }
 
+    /// Puts these CAs beside the first one, and these CRLs into service.
+    pub fn trust(&mut self, beside: &[&Authority], crls: &[X509Crl]) {
+        let authorities = std::iter::once(&self.ca).chain(beside.iter().copied());
+        let pems: Vec<_> = authorities.map(|authority| authority.certificate.to_pem().unwrap()).collect();
+        self.client_ca = self.write("cas.pem", &pems.concat());
+        let pems: Vec<_> = crls.iter().map(|crl| crl.to_pem().unwrap()).collect();
+        self.crl = Some(self.write("crl.pem", &pems.concat()));
+    }
+
     pub fn mode(&self, asks: Asks) -> Mode {
         let (certificate, private_key) = self.server_files.clone();
         let server = ServerCertificate { certificate, private_key };
@@ -70,20 +80,38 @@ pub fn build(profile: Profile, mode: &Mode) -> Result<Acceptor, Vec<BuildFault>>
     Acceptor::build(profile, mode, &DecoyKeys::draw().unwrap(), Reader::this_process())
 }
 
+fn in_days(days: i64) -> Asn1Time {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    Asn1Time::from_unix(i64::try_from(now).unwrap() + days * 86_400).unwrap()
+}
+
+/// A CA that another CA signed.
+pub fn intermediate(root: &Authority, name: &str) -> Authority {
+    let made = Authority::new(name);
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_serial_number(made.certificate.serial_number()).unwrap();
+    builder.set_subject_name(made.certificate.subject_name()).unwrap();
+    builder.set_issuer_name(root.certificate.subject_name()).unwrap();
+    builder.set_not_before(&in_days(-1)).unwrap();
+    builder.set_not_after(&in_days(60)).unwrap();
+    builder.set_pubkey(&made.key).unwrap();
+    builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
+    builder.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build().unwrap()).unwrap();
+    builder.sign(&root.key, MessageDigest::sha256()).unwrap();
+    Authority { certificate: builder.build(), key: made.key }
+}
+
 /// A CRL of this CA over these certificates; days from now, negative is the past.
-pub fn crl(ca: &Authority, revoked: &[&Leaf], days: (i64, i64)) -> X509Crl {
-    let at = |days: i64| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        Asn1Time::from_unix(i64::try_from(now).unwrap() + days * 86_400).unwrap()
-    };
+pub fn crl(ca: &Authority, revoked: &[&X509], days: (i64, i64)) -> X509Crl {
     let mut builder = X509CrlBuilder::new().unwrap();
     builder.set_issuer_name(ca.certificate.subject_name()).unwrap();
-    builder.set_last_update(&at(days.0)).unwrap();
-    builder.set_next_update(&at(days.1)).unwrap();
-    for leaf in revoked {
+    builder.set_last_update(&in_days(days.0)).unwrap();
+    builder.set_next_update(&in_days(days.1)).unwrap();
+    for certificate in revoked {
         let mut entry = X509RevokedBuilder::new().unwrap();
-        entry.set_serial_number(leaf.certificate.serial_number()).unwrap();
-        entry.set_revocation_date(&at(-1)).unwrap();
+        entry.set_serial_number(certificate.serial_number()).unwrap();
+        entry.set_revocation_date(&in_days(-1)).unwrap();
         builder.add_revoked(entry.build()).unwrap();
     }
     // RFC 5280 section 5.2 wants both: authority key identifier (an empty one) and CRL number (1).
@@ -93,9 +121,4 @@ pub fn crl(ca: &Authority, revoked: &[&Leaf], days: (i64, i64)) -> X509Crl {
     }
     builder.sign(&ca.key, MessageDigest::sha256()).unwrap();
     builder.build().unwrap()
-}
-
-/// Several PEM objects in one file.
-pub fn write_all(path: &Path, pems: &[Vec<u8>]) -> PathBuf {
-    write_private(path, &pems.concat())
 }

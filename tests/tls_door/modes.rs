@@ -3,7 +3,6 @@
 use crate::door::{Door, Outcome};
 use crate::house::{ALICE_KEY, House, WRONG_KEY};
 use crate::peers::{Got, Offer, offer, python, s_client};
-use crate::support::pki::Authority;
 use linekeep::cipher_policy::Profile;
 use linekeep::tls::Asks;
 use openssl::ssl::SslVersion;
@@ -144,20 +143,6 @@ fn the_proof_holds_after_a_second_client_hello(
     context.set_groups_list("P-521:P-384").unwrap();
     let got = crate::peers::dial(&context.build(), None, door.address);
     assert_eq!(got == Got::line("psk:alice"), opens, "{got:?}");
-}
-
-#[rstest]
-fn a_certificate_of_another_ca_stays_out(
-    #[values(Asks::Certificate, Asks::Either)] asks: Asks,
-    #[values(TLS12, TLS13)] version: SslVersion,
-) {
-    let door = Door::of(&House::new().acceptor(asks));
-    // The same name, another key: a name is no proof.
-    let carol = Authority::new("Test CA").issue_client("carol.example");
-    let got = Offer { certificate: Some(&carol), ..offer(version) }.dial(door.address);
-    assert!(got.alert() == 48 || got.alert() == 51, "{got:?}");
-    let Outcome::Out(failure) = door.outcome() else { panic!("kept out") };
-    assert_eq!(failure.identity.as_deref(), Some("dns:carol.example"));
 }
 
 #[rstest]
