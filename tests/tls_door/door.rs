@@ -20,11 +20,11 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub enum Outcome {
     /// The real acceptor let somebody in; what came after the greeting, up to the first line's end or the connection's.
-    In { evidence: Evidence, tls: &'static str, cipher: &'static str, then: Vec<u8> },
+    In { tls: &'static str, cipher: &'static str, then: Vec<u8> },
     /// The real acceptor let nobody in.
     Out(HandshakeFailure),
     /// A raw context finished its handshake: what OpenSSL says of it, and what the rule says.
-    Raw { facts: Facts, ruled: Result<Evidence, NoEvidence> },
+    Raw { facts: Facts, ruled: Result<Evidence, NoEvidence>, then: Vec<u8> },
     /// A raw context's handshake failed.
     RawFailed,
 }
@@ -43,7 +43,7 @@ pub enum After {
 #[derive(Clone)]
 enum Kind {
     Real(Acceptor, After),
-    Raw(SslContext, Asks, &'static str),
+    Raw(SslContext, Asks, After),
 }
 
 pub struct Door {
@@ -61,9 +61,9 @@ impl Door {
         Door::open(Kind::Real(acceptor.clone(), after))
     }
 
-    /// A door that does what the naive do: whoever finishes the handshake gets `reply`.
-    pub fn raw(context: SslContext, asks: Asks, reply: &'static str) -> Door {
-        Door::open(Kind::Raw(context, asks, reply))
+    /// A door of a context that the test built: whoever finishes the handshake is served, and the rule only notes what it says.
+    pub fn raw(context: SslContext, asks: Asks, after: After) -> Door {
+        Door::open(Kind::Raw(context, asks, after))
     }
 
     /// What the next connection came to.
@@ -100,31 +100,35 @@ async fn serve(kind: &Kind, stream: TcpStream) -> Outcome {
         Kind::Real(acceptor, after) => match acceptor.handshake(stream).await {
             Err(failure) => Outcome::Out(failure),
             Ok(mut inside) => {
-                let line = match after {
-                    After::Say(text) => (*text).to_owned(),
-                    After::Tell | After::Listen => format!("{}\n", inside.evidence),
-                };
-                let _ = inside.stream.write_all(line.as_bytes()).await;
-                let then = match after {
-                    After::Listen => read_line(&mut inside.stream).await,
-                    After::Tell | After::Say(_) => Vec::new(),
-                };
-                let _ = inside.stream.shutdown().await;
-                Outcome::In { evidence: inside.evidence, tls: inside.tls, cipher: inside.cipher, then }
+                let then = talk(&mut inside.stream, *after, &inside.evidence.to_string()).await;
+                Outcome::In { tls: inside.tls, cipher: inside.cipher, then }
             }
         },
-        Kind::Raw(context, asks, reply) => {
+        Kind::Raw(context, asks, after) => {
             let mut stream = SslStream::new(Ssl::new(context).unwrap(), stream).unwrap();
             if Pin::new(&mut stream).accept().await.is_err() {
                 return Outcome::RawFailed;
             }
             let facts = Facts::of(stream.ssl());
             let ruled = judge(*asks, &facts);
-            let _ = stream.write_all(reply.as_bytes()).await;
-            let _ = stream.shutdown().await;
-            Outcome::Raw { facts, ruled }
+            let then = talk(&mut stream, *after, "served").await;
+            Outcome::Raw { facts, ruled, then }
         }
     }
+}
+
+async fn talk(stream: &mut SslStream<TcpStream>, after: After, who: &str) -> Vec<u8> {
+    let line = match after {
+        After::Say(text) => text.to_owned(),
+        After::Tell | After::Listen => format!("{who}\n"),
+    };
+    let _ = stream.write_all(line.as_bytes()).await;
+    let then = match after {
+        After::Listen => read_line(stream).await,
+        After::Tell | After::Say(_) => Vec::new(),
+    };
+    let _ = stream.shutdown().await;
+    then
 }
 
 async fn read_line(stream: &mut SslStream<TcpStream>) -> Vec<u8> {

@@ -77,7 +77,7 @@ fn without_padding_the_length_tells_the_answer() {
         let keyring = Keyring::parse(format!("alice:{ALICE_KEY}").as_bytes(), Path::new("keyring")).unwrap();
         let mut context = SslContextBuilder::new(SslMethod::tls_server()).unwrap();
         psk::accept_keys(&mut context, keyring, DecoyKeys::draw().unwrap()).unwrap();
-        let door = Door::raw(context.build(), Asks::Psk, reply);
+        let door = Door::raw(context.build(), Asks::Psk, After::Say(reply));
         reply_length(&record_lengths(&client, door.address, reply))
     });
     assert_eq!(lengths[1] - lengths[0], NOT_FOUND.len() - FOUND.len());
