@@ -9,6 +9,7 @@ mod support;
 mod build;
 mod certificates;
 mod door;
+mod forger;
 mod house;
 mod modes;
 mod peers;

@@ -96,10 +96,11 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 pub fn dial(context: &SslContext, session: Option<&SslSession>, address: SocketAddr) -> Got {
     let mut ssl = openssl::ssl::Ssl::new(context).unwrap();
     if let Some(session) = session {
-        // SAFETY: not unsafe for memory; OpenSSL asks that the session stems from a compatible context, and it does.
+        let session = SslSession::from_der(&session.to_der().unwrap()).unwrap();
+        // SAFETY: the call wants a session of no other context; one read from its bytes belongs to none.
         #[allow(unsafe_code)]
         unsafe {
-            ssl.set_session(session).unwrap();
+            ssl.set_session(&session).unwrap();
         }
     }
     let mut stream = SslStream::new(ssl, connect(address)).unwrap();

@@ -4,9 +4,7 @@ use crate::door::{After, Door, Outcome};
 use crate::house::{ALICE_KEY, House};
 use crate::peers::{Got, Offer, dial, offer};
 use linekeep::tls::Asks;
-use openssl::ssl::{
-    SslContext, SslContextBuilder, SslMethod, SslOptions, SslSession, SslSessionCacheMode, SslVersion,
-};
+use openssl::ssl::{SslContext, SslContextBuilder, SslMethod, SslOptions, SslSession, SslSessionCacheMode, SslVersion};
 use rstest::rstest;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
