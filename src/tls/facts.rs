@@ -4,7 +4,7 @@ use crate::tls::certificate;
 use crate::tls::evidence::{Facts, PeerCertificate, Version};
 use crate::tls::psk;
 use openssl::hash::MessageDigest;
-use openssl::ssl::{SslRef, SslVersion};
+use openssl::ssl::{SslCipherRef, SslRef, SslVersion};
 use openssl::x509::X509VerifyResult;
 
 impl Facts {
@@ -12,7 +12,7 @@ impl Facts {
     #[must_use]
     pub fn of(ssl: &SslRef) -> Facts {
         let cipher = ssl.current_cipher();
-        let digest = cipher.and_then(|cipher| cipher.handshake_digest());
+        let digest = cipher.and_then(SslCipherRef::handshake_digest);
         Facts {
             version: match ssl.version2() {
                 Some(SslVersion::TLS1_2) => Version::Tls12,
