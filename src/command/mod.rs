@@ -1,1 +1,3 @@
-//! The commands.
+//! What the three programs do with their arguments. The programs themselves hold only the list of their commands.
+
+pub mod lookup;

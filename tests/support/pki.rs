@@ -155,8 +155,7 @@ impl Leaf {
 /// Writes a file that only its owner may read.
 pub fn write_private(path: &Path, content: &[u8]) -> PathBuf {
     use std::io::Write;
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
     file.write_all(content).unwrap();
     path.to_owned()
 }
