@@ -4,3 +4,4 @@
 pub mod control;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+pub mod lookup;

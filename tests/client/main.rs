@@ -1,0 +1,10 @@
+//! The client against real TLS servers made from the openssl crate: the library, and the program as people run it.
+
+#![allow(unreachable_pub, missing_docs)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod library;
+mod program;
+mod server;
