@@ -103,3 +103,17 @@ fn the_evidence_holds_the_names_of_the_certificate() {
     let hex: String = openssl::sha::sha256(&der).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(try_door(&door, SslVersion::TLS1_3, &none).0, Got::line(&format!("certificate:sha256:{hex}")));
 }
+
+/// A client with several certificates has to know which one to show.
+#[rstest]
+fn the_server_names_the_cas_that_it_trusts(#[values("-tls1_2", "-tls1_3")] version: &str) {
+    let door = Door::of(&House::new().acceptor(Asks::Certificate));
+    let client = std::process::Command::new("openssl")
+        .args(["s_client", "-connect", &door.address.to_string(), version])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&client.stdout).replace(' ', "");
+    let named = said.split("AcceptableclientcertificateCAnames").nth(1).unwrap_or_default();
+    assert!(named.starts_with("\nCN=TestCA\n"), "{said}");
+}
