@@ -116,7 +116,7 @@ mod tests {
             turns in proptest::collection::vec((1usize..400_000, 1usize..200_000, 0usize..60), 1..40),
         ) {
             let lines: Vec<Vec<u8>> =
-                lengths.iter().enumerate().map(|(number, length)| vec![b'a' + (number % 26) as u8; *length]).collect();
+                lengths.iter().enumerate().map(|(number, length)| vec![b"abcdefg"[number % 7]; *length]).collect();
             let source = lines.join(&b'\n');
             let mut rest = &source[..];
             let mut window = Window::new();
