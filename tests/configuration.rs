@@ -90,6 +90,7 @@ keyring = "here"
 #[case::profile("profile = \"old\"", &["profile", "\"modern\""])]
 #[case::source_above_all("[server]\nmax-connections = 5\nmax-connections-per-source = 6", &[":9:", "found 6", "at most max-connections = 5"])]
 #[case::never("[server]\nidle-timeout = \"10000years\"", &["idle-timeout"])]
+#[case::past_all_time("[server]\nidle-timeout = \"18446744073709551615s 1000ms\"", &["idle-timeout", "found \"1844674407370955"])]
 #[case::at_once("[server]\nidle-timeout = \"0s\"", &["idle-timeout"])]
 #[case::negative("[server]\nbacklog = -1", &["backlog", "found -1"])]
 #[case::huge("[server]\nthreads = 99999999999999999999", &["threads"])]
