@@ -112,18 +112,19 @@ mod tests {
         /// However filling, sending and answering take turns, every line comes out once, whole and in order.
         #[test]
         fn lines_come_out_as_they_went_in(
-            lengths in proptest::collection::vec(prop_oneof![20 => 0usize..80, 1 => 100_000usize..300_000], 1..400),
+            lengths in proptest::collection::vec(prop_oneof![20 => 0usize..80, 1 => 100_000usize..300_000], 1..100),
             turns in proptest::collection::vec((1usize..400_000, 1usize..200_000, 0usize..60), 1..40),
         ) {
             let lines: Vec<Vec<u8>> =
-                lengths.iter().enumerate().map(|(number, length)| vec![b'a' + (number % 26) as u8; *length]).collect();
+                lengths.iter().enumerate().map(|(number, length)| vec![b"abcdefg"[number % 7]; *length]).collect();
             let source = lines.join(&b'\n');
             let mut rest = &source[..];
             let mut window = Window::new();
             let mut wire = Vec::new();
+            let mut asked = 0;
             let mut out = Vec::new();
             let mut ended = false;
-            for (fill, send, answer) in turns.iter().cycle() {
+            for (fill, send, answer) in turns.iter().cycle().take(100_000) {
                 if ended && window.is_empty() { break; }
                 let space = window.space();
                 let taken = fill.min(&space.len()).min(&rest.len()).to_owned();
@@ -135,11 +136,12 @@ mod tests {
                     ended = true;
                 }
                 let sent = window.unsent().len().min(*send);
+                asked += memchr::memchr_iter(b'\n', &window.unsent()[..sent]).count();
                 wire.extend_from_slice(&window.unsent()[..sent]);
                 window.sent(sent);
                 for _ in 0..*answer + 1 {
                     let Some(awaiting) = window.awaiting() else { break };
-                    if !awaiting.whole || wire.iter().filter(|byte| **byte == b'\n').count() <= out.len() { break; }
+                    if !awaiting.whole || asked <= out.len() { break; }
                     let line = awaiting.line.to_vec();
                     window.answered(line.len());
                     out.push(line);

@@ -1,5 +1,4 @@
 //! Promises of `linekeep::client`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 use crate::server::{At, Behaviour, End, MAX_QUERY_BYTES, Server, Tls, certificate, psk};
 use crate::support::pki::{Authority, Leafing, Use, write_private};

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 const ANSWERS_A_LOOK: u64 = 4096;
 /// What takes less needs no bar.
 const SHORT: Duration = Duration::from_secs(2);
+/// Between two drawings of the bar.
+const DRAWN_EVERY: Duration = Duration::from_millis(100);
 /// Between two lines where standard error is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
@@ -48,11 +50,12 @@ impl Progress {
         if self.when == When::Auto && self.started.elapsed() < SHORT {
             return;
         }
+        if self.told.elapsed() < if self.terminal { DRAWN_EVERY } else { LINE_EVERY } {
+            return;
+        }
+        self.told = Instant::now();
         if !self.terminal {
-            if self.told.elapsed() >= LINE_EVERY {
-                self.told = Instant::now();
-                super::report::complain(&format_args!("{} lines answered", self.lines));
-            }
+            super::report::complain(&format_args!("{} lines answered", self.lines));
             return;
         }
         let bar = self.bar.get_or_insert_with(|| bar(self.started));
