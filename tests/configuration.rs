@@ -76,6 +76,112 @@ keyring = "here"
     }
 }
 
+/// Every element that is wrong, at its own line; a name that is taken or unknown as well.
+#[test]
+fn every_element_of_an_array_is_told_at_its_own_line() {
+    let text = GOOD.replace("[\"127.0.0.1\"]", "[\n\"x\",\n\"::1\",\n\"192.0.2.1/24\", 3]")
+        + "[[client]]\nname = \"a\"\npsk-identities = [\n\"i\",\n\"i\"]\ncertificates = [\n\"dns:x\",\n\"cn:x\"]\n\
+           [[client]]\nname = \"b\"\npsk-identities = [\n\"i\"]\ndatasets = [\n\"words\",\n\"wrods\"]\n";
+    let places: Vec<_> = match config::parse(&text, Path::new(FILE)) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.0.iter().map(|fault| (fault.line, fault.column, fault.found.clone())).collect(),
+    };
+    let mut told: Vec<_> = places.iter().map(|(line, column, found)| (*line, *column, found.as_str())).collect();
+    let bad_range = told.remove(1);
+    assert!(bad_range.0 == 7 && bad_range.1 == 1 && bad_range.2.contains("192.0.2.0/24"), "{bad_range:?}");
+    // Client "a" has no meaning as long as one of its certificates has none, so nothing is compared with it.
+    assert_eq!(told[0].0, 5);
+    assert_eq!(told[1..], [(7, 17, "3"), (20, 1, "\"cn:x\""), (27, 1, "\"wrods\"")]);
+}
+
+#[test]
+fn one_identity_is_one_client_also_within_an_array() {
+    let text = format!("{GOOD}[[client]]\nname = \"a\"\npsk-identities = [\n\"i\",\n\"j\",\n\"i\"]\n");
+    let found = faults(&text);
+    assert!(found.len() == 1 && found[0].starts_with(&format!("{FILE}:15:1:")), "{found:?}");
+}
+
+/// Behind a break the parser guesses: only the break is told, and what is wrong on lines that it could read.
+#[rstest]
+#[case::header("[[dataset]]", "[[dataset]", &[7])]
+#[case::first_header("[[listener]]", "[[listener]", &[1])]
+#[case::key_without_value("name = \"main\"", "name \"main\"", &[2])]
+#[case::unquoted("mode = \"psk\"", "mode = psk", &[5])]
+#[case::unquoted_and_wrong("mode = \"psk\"", "mode = pks", &[5])]
+#[case::open_string("name = \"main\"", "name = \"main", &[2])]
+#[case::break_and_fault("mode = \"psk\"", "mode = psk\nprofile = \"old\"", &[5, 6])]
+#[case::twice("mode = \"psk\"", "mode = \"psk\"\nmode = \"psk\"\nprofile = \"old\"", &[6, 7])]
+fn what_only_follows_from_broken_toml_is_not_told(#[case] good: &str, #[case] bad: &str, #[case] lines: &[usize]) {
+    let faults = config::parse(&GOOD.replacen(good, bad, 1), Path::new(FILE)).unwrap_err();
+    assert_eq!(faults.0.iter().map(|fault| fault.line).collect::<Vec<_>>(), lines, "{:#?}", faults.lines());
+}
+
+/// As Linux does, tried with each pair: what `check` lets pass can be bound.
+#[rstest]
+#[case("127.0.0.1:1", "127.0.0.1:1", true)]
+#[case("0.0.0.0:1", "127.0.0.1:1", true)]
+#[case("[::]:1", "127.0.0.1:1", true)]
+#[case("[::]:1", "[::1]:1", true)]
+#[case("[::]:1", "0.0.0.0:1", true)]
+#[case("[::ffff:127.0.0.1]:1", "127.0.0.1:1", true)]
+#[case("[::ffff:0.0.0.0]:1", "127.0.0.1:1", true)]
+#[case("0.0.0.0:1", "[::1]:1", false)]
+#[case("127.0.0.1:1", "127.0.0.2:1", false)]
+#[case("127.0.0.1:1", "127.0.0.1:2", false)]
+#[case("127.0.0.1:0", "127.0.0.1:0", false)]
+#[case("[fe80::1%1]:1", "[fe80::1%2]:1", false)]
+fn addresses_that_cannot_both_be_bound_are_faults(#[case] one: &str, #[case] other: &str, #[case] collide: bool) {
+    for (one, other) in [(one, other), (other, one)] {
+        let second = format!(
+            "[[listener]]\nname = \"other\"\naddress = \"{other}\"\nallow = [\"::1\"]\nmode = \"psk\"\nkeyring = \"k\"\n"
+        );
+        let found = faults(&(GOOD.replace("127.0.0.1:44445", one) + &second));
+        assert_eq!(found.len(), usize::from(collide), "{one} {other} {found:?}");
+        assert!(
+            found.iter().all(|line| line.contains("\"other\" address") && line.contains("\"main\" has it already"))
+        );
+    }
+}
+
+#[rstest]
+#[case::the_control_socket("/run/linekeep/control.sock", &["address", "[control] socket has it already"])]
+#[case::too_long_for_the_kernel(&"/long".repeat(22), &["address", "110 bytes", "at most 107 bytes"])]
+#[case::invisible("/run/\\u001b", &["address"])]
+fn a_unix_socket_that_cannot_be_bound_is_a_fault(#[case] path: &str, #[case] words: &[&str]) {
+    let text = GOOD.replace("127.0.0.1:44445", &format!("unix:{path}")).replace("allow = [\"127.0.0.1\"]\n", "");
+    let found = faults(&text);
+    assert!(found.len() == 1 && words.iter().all(|word| found[0].contains(word)), "{found:?}");
+}
+
+#[test]
+fn a_control_socket_that_is_switched_off_is_in_nobodys_way() {
+    let text =
+        GOOD.replace("127.0.0.1:44445", "unix:/run/linekeep/control.sock").replace("allow = [\"127.0.0.1\"]\n", "");
+    assert_eq!(faults(&format!("[control]\nenabled = false\n{text}")), Vec::<String>::new());
+}
+
+/// The daemon leaves the folder that it was started in.
+#[test]
+fn paths_of_a_file_that_was_named_relatively_are_absolute() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("linekeep.toml"), GOOD).unwrap();
+    let up = "../".repeat(std::env::current_dir().unwrap().components().count() - 1);
+    let relative = Path::new(&up).join(folder.path().strip_prefix("/").unwrap());
+    let config = config::load(&relative.join("linekeep.toml")).unwrap();
+    let Protection::Tls { mode: Mode::Psk { keyring }, .. } = &config.listeners[0].protection else { panic!() };
+    for path in [keyring, &config.datasets[0].paths[0]] {
+        assert!(path.is_absolute(), "{path:?}");
+        assert_eq!(path.parent().unwrap().canonicalize().unwrap(), folder.path().canonicalize().unwrap());
+    }
+}
+
+/// `/dev/zero` says that it is empty, and never ends.
+#[test]
+fn bounded_a_file_without_end_is_one_fault() {
+    let lines = config::load(Path::new("/dev/zero")).unwrap_err().lines();
+    assert!(lines.len() == 1 && lines[0].contains("at most 1 MiB"), "{lines:?}");
+}
+
 /// Puts `line` into the good file, before its `[[dataset]]`, and expects one fault that holds all `words`.
 #[rstest]
 #[case::unknown_section("[sever]", &["sever", "unknown section", "did you mean server?"])]
@@ -257,6 +363,10 @@ fn the_reference_is_not_stale() {
 fn control_characters_of_the_file_do_not_reach_the_terminal() {
     for line in faults(&GOOD.replace("\"main\"", "\"\\u001b[2J\\n\"")) {
         assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+    for mark in ['\u{202e}', '\u{2028}', '\u{200b}', '\u{2066}', '\u{feff}'] {
+        let found = faults(&GOOD.replace("mode =", &format!("\"{mark}\" = 1\nmode =")));
+        assert!(found.len() == 1 && !found[0].contains(mark) && found[0].contains("\\u{"), "{found:?}");
     }
 }
 

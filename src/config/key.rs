@@ -5,10 +5,18 @@ use crate::allowlist;
 use crate::config::CertificateName;
 use std::path::PathBuf;
 use std::time::Duration;
+use toml::Spanned;
 use toml::de::DeValue;
 
-/// What is wrong with a value: what was found, in words. What is allowed, the key knows.
-pub(super) type Wrong = String;
+/// What is wrong with a value: what was found, in words, and where, if not where the value begins. What is allowed,
+/// the key knows.
+pub(super) struct Wrong(pub(super) Vec<(Option<usize>, String)>);
+
+impl Wrong {
+    fn found(found: impl Into<String>) -> Wrong {
+        Wrong(vec![(None, found.into())])
+    }
+}
 
 /// One key. `default` is TOML text and goes the same way as what an operator types.
 pub(super) struct Key<T> {
@@ -47,8 +55,13 @@ pub(super) fn shown(value: &DeValue<'_>) -> String {
     if text.chars().count() > MOST { text.chars().take(MOST).chain("...".chars()).collect() } else { text }
 }
 
+/// A value that is wrong as a whole.
+pub(super) fn wrong(value: &DeValue<'_>) -> Wrong {
+    Wrong::found(shown(value))
+}
+
 fn string<'a>(value: &'a DeValue<'_>) -> Result<&'a str, Wrong> {
-    value.as_str().ok_or_else(|| shown(value))
+    value.as_str().ok_or_else(|| wrong(value))
 }
 
 pub(super) fn text(value: &DeValue<'_>) -> Result<String, Wrong> {
@@ -56,13 +69,13 @@ pub(super) fn text(value: &DeValue<'_>) -> Result<String, Wrong> {
 }
 
 pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, Wrong> {
-    value.as_bool().ok_or_else(|| shown(value))
+    value.as_bool().ok_or_else(|| wrong(value))
 }
 
 /// A whole number from `LEAST` to `MOST`.
 pub(super) fn number<const LEAST: u64, const MOST: u64>(value: &DeValue<'_>) -> Result<u64, Wrong> {
     let number = value.as_integer().and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
-    number.filter(|number| (LEAST..=MOST).contains(number)).ok_or_else(|| shown(value))
+    number.filter(|number| (LEAST..=MOST).contains(number)).ok_or_else(|| wrong(value))
 }
 
 /// Shortest and longest time that any key takes: nothing waits for ever, and no deadline is over before it begins.
@@ -74,7 +87,7 @@ pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Wrong> {
     let tame =
         typed.len() <= 64 && typed.split(|letter: char| !letter.is_ascii_digit()).all(|digits| digits.len() <= 9);
     let parsed = tame.then(|| humantime::parse_duration(typed).ok()).flatten();
-    parsed.filter(|time| TIMES.contains(time)).ok_or_else(|| shown(value))
+    parsed.filter(|time| TIMES.contains(time)).ok_or_else(|| wrong(value))
 }
 
 /// Bytes: a whole number, or one with a unit.
@@ -87,33 +100,44 @@ pub(super) fn bytes(value: &DeValue<'_>) -> Result<u64, Wrong> {
     let sized = UNITS
         .iter()
         .find_map(|(unit, factor)| typed.strip_suffix(unit)?.trim_end().parse::<u64>().ok()?.checked_mul(*factor));
-    sized.filter(|size| (1 << 20..=1 << 50).contains(size)).ok_or_else(|| shown(value))
+    sized.filter(|size| (1 << 20..=1 << 50).contains(size)).ok_or_else(|| wrong(value))
 }
 
 /// One of a few words.
 pub(super) fn word<T: Copy + 'static>(value: &DeValue<'_>, words: &[(&str, T)]) -> Result<T, Wrong> {
     let typed = string(value)?;
-    words.iter().find(|(word, _)| *word == typed).map(|(_, meaning)| *meaning).ok_or_else(|| shown(value))
+    words.iter().find(|(word, _)| *word == typed).map(|(_, meaning)| *meaning).ok_or_else(|| wrong(value))
 }
 
-/// One thing, or an array of them.
-fn many<T>(value: &DeValue<'_>, one: impl Fn(&DeValue<'_>) -> Result<T, Wrong>) -> Result<Vec<T>, Wrong> {
-    match value.as_array() {
-        Some(values) => values.iter().map(|value| one(value.get_ref())).collect(),
-        None => Err(shown(value)),
+/// An array of things, each with its place; every element that is wrong is told, at its own place.
+fn many<T>(value: &DeValue<'_>, one: impl Fn(&DeValue<'_>) -> Result<T, Wrong>) -> Result<Vec<Spanned<T>>, Wrong> {
+    let values = value.as_array().ok_or_else(|| wrong(value))?;
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for value in values {
+        match one(value.get_ref()) {
+            Ok(meant) => good.push(Spanned::new(value.span(), meant)),
+            Err(Wrong(found)) => {
+                bad.extend(found.into_iter().map(|(at, found)| (at.or(Some(value.span().start)), found)));
+            }
+        }
     }
+    if bad.is_empty() { Ok(good) } else { Err(Wrong(bad)) }
+}
+
+fn without_places<T>(values: Vec<Spanned<T>>) -> Vec<T> {
+    values.into_iter().map(Spanned::into_inner).collect()
 }
 
 pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, Wrong> {
     match string(value)? {
-        typed if typed.is_empty() || typed.contains('\0') => Err(shown(value)),
+        typed if typed.is_empty() || typed.contains(char::is_control) => Err(wrong(value)),
         typed => Ok(typed.into()),
     }
 }
 
 pub(super) fn paths(value: &DeValue<'_>) -> Result<Vec<PathBuf>, Wrong> {
-    let paths = if value.is_str() { vec![path(value)?] } else { many(value, path)? };
-    if paths.is_empty() { Err("an empty array".into()) } else { Ok(paths) }
+    let paths = if value.is_str() { vec![path(value)?] } else { without_places(many(value, path)?) };
+    if paths.is_empty() { Err(Wrong::found("an empty array")) } else { Ok(paths) }
 }
 
 /// Names of listeners, lists and clients, as they stand in records.
@@ -123,12 +147,12 @@ pub(super) fn name(value: &DeValue<'_>) -> Result<String, Wrong> {
     token(value, 64)
 }
 
-pub(super) fn names(value: &DeValue<'_>) -> Result<Vec<String>, Wrong> {
+pub(super) fn names(value: &DeValue<'_>) -> Result<Vec<Spanned<String>>, Wrong> {
     many(value, name)
 }
 
 /// PSK identities; OpenSSL keeps at most 127 bytes of one.
-pub(super) fn identities(value: &DeValue<'_>) -> Result<Vec<String>, Wrong> {
+pub(super) fn identities(value: &DeValue<'_>) -> Result<Vec<Spanned<String>>, Wrong> {
     many(value, |value| token(value, 127))
 }
 
@@ -136,25 +160,26 @@ fn token(value: &DeValue<'_>, most: usize) -> Result<String, Wrong> {
     let typed = string(value)?;
     let good = (1..=most).contains(&typed.len())
         && typed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte));
-    if good { Ok(typed.to_owned()) } else { Err(shown(value)) }
+    if good { Ok(typed.to_owned()) } else { Err(wrong(value)) }
 }
 
 pub(super) fn ranges(value: &DeValue<'_>) -> Result<Vec<ipnet::IpNet>, Wrong> {
-    let range =
-        |value: &DeValue<'_>| allowlist::parse_range(string(value)?).map_err(|why| format!("{}, {why}", shown(value)));
-    let ranges = many(value, range)?;
-    if ranges.is_empty() { Err("an empty array, which lets nobody in".into()) } else { Ok(ranges) }
+    let range = |value: &DeValue<'_>| {
+        allowlist::parse_range(string(value)?).map_err(|why| Wrong::found(format!("{}, {why}", shown(value))))
+    };
+    let ranges = without_places(many(value, range)?);
+    if ranges.is_empty() { Err(Wrong::found("an empty array, which lets nobody in")) } else { Ok(ranges) }
 }
 
 /// Permission bits as an octal string; others get none.
 pub(super) fn mode(value: &DeValue<'_>) -> Result<u32, Wrong> {
     let typed = string(value)?;
     let bits = typed.strip_prefix('0').and_then(|digits| u32::from_str_radix(digits, 8).ok());
-    bits.filter(|bits| typed.len() == 4 && bits & !0o770 == 0 && bits & 0o600 == 0o600).ok_or_else(|| shown(value))
+    bits.filter(|bits| typed.len() == 4 && bits & !0o770 == 0 && bits & 0o600 == 0o600).ok_or_else(|| wrong(value))
 }
 
-pub(super) fn certificate_names(value: &DeValue<'_>) -> Result<Vec<CertificateName>, Wrong> {
-    many(value, |value| certificate_name(string(value)?).ok_or_else(|| shown(value)))
+pub(super) fn certificate_names(value: &DeValue<'_>) -> Result<Vec<Spanned<CertificateName>>, Wrong> {
+    many(value, |value| certificate_name(string(value)?).ok_or_else(|| wrong(value)))
 }
 
 fn certificate_name(typed: &str) -> Option<CertificateName> {

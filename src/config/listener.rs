@@ -1,8 +1,8 @@
 //! `[[listener]]`: its keys, and which of them belong together.
 
 use super::fault::Gathering;
-use super::key::{self, Described, Key, shown};
-use super::table::Table;
+use super::key::{self, Described, Key, Wrong};
+use super::table::{Table, Taken};
 use super::{Bind, ClientTrust, Listener, Mode, Protection, ServerCertificate, Unlisted};
 use crate::allowlist::Allowlist;
 use crate::cipher_policy::Profile;
@@ -169,13 +169,12 @@ enum ModeName {
     None,
 }
 
-fn address(value: &DeValue<'_>) -> Result<Address, String> {
+fn address(value: &DeValue<'_>) -> Result<Address, Wrong> {
     let typed = key::text(value)?;
     match typed.strip_prefix("unix:") {
-        Some("") => Err(shown(value)),
-        Some(path) if !path.contains('\0') => Ok(Address::Unix(path.into())),
-        Some(_) => Err(shown(value)),
-        None => typed.parse().map(Address::Tcp).map_err(|_| shown(value)),
+        Some(path) if !path.is_empty() && !path.contains(char::is_control) => Ok(Address::Unix(path.into())),
+        Some(_) => Err(key::wrong(value)),
+        None => typed.parse().map(Address::Tcp).map_err(|_| key::wrong(value)),
     }
 }
 
@@ -183,13 +182,15 @@ fn address(value: &DeValue<'_>) -> Result<Address, String> {
 pub(super) fn listener(table: &Table<'_, '_>, folder: &Path, faults: &mut Gathering<'_>) -> Option<Placed> {
     let name = table.take(&NAME, faults);
     let address = table.take(&ADDRESS, faults);
-    let bind = address.as_ref().and_then(|address| bind(table, &address.value, folder, faults));
-    let allow = match &bind {
-        Some(Bind::Unix { .. }) => {
+    let bind = address.as_ref().and_then(|address| bind(table, address, folder, faults));
+    let allow = match address.as_ref().map(|address| &address.value) {
+        Some(Address::Unix(_)) => {
             table.forbid(&ALLOW, "a UNIX socket's file mode decides who may connect", faults);
             Some(Vec::new())
         }
-        _ => table.value(&ALLOW, faults),
+        // Whether an address that cannot be read needs one is not known, and not worth a second fault.
+        None if table.place_of(&ADDRESS).is_some() => table.optional(&ALLOW, faults).map(|allow| allow.value),
+        Some(Address::Tcp(_)) | None => table.value(&ALLOW, faults),
     };
     let protection = protection(table, bind.as_ref(), folder, faults);
     let unlisted = table.value(&UNLISTED, faults);
@@ -209,14 +210,16 @@ pub(super) fn listener(table: &Table<'_, '_>, folder: &Path, faults: &mut Gather
     })
 }
 
-fn bind(table: &Table<'_, '_>, address: &Address, folder: &Path, faults: &mut Gathering<'_>) -> Option<Bind> {
-    match address {
+fn bind(table: &Table<'_, '_>, address: &Taken<Address>, folder: &Path, faults: &mut Gathering<'_>) -> Option<Bind> {
+    match &address.value {
         Address::Tcp(address) => {
             table.forbid(&SOCKET_MODE, "only UNIX sockets have a file mode", faults);
             Some(Bind::Tcp(*address))
         }
         Address::Unix(path) => {
-            table.value(&SOCKET_MODE, faults).map(|mode| Bind::Unix { path: folder.join(path), mode })
+            let path = table.socket_path(&ADDRESS, address.at, folder.join(path), faults);
+            let mode = table.value(&SOCKET_MODE, faults);
+            Some(Bind::Unix { path: path?, mode: mode? })
         }
     }
 }

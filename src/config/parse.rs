@@ -5,17 +5,20 @@ use super::key::Described;
 use super::listener::{self, Placed};
 use super::people::{self, Named, PlacedClient};
 use super::table::{Table, did_you_mean};
-use super::{Bind, Config, Dataset, sections};
+use super::{Bind, Config, Control, Dataset, sections};
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::fs::File;
 use std::hash::Hash;
+use std::io::Read;
+use std::net::IpAddr;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 /// A configuration file longer than this is none.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Reads and understands a configuration file.
+/// Reads and understands a configuration file. Relative paths in it come out absolute.
 ///
 /// # Errors
 /// Every fault in it.
@@ -25,13 +28,17 @@ pub fn load(file: &Path) -> Result<Config, Faults> {
         Faults(vec![Fault { file: file.to_owned(), line: 0, column: 0, key, found, allowed: allowed.to_owned() }])
     };
     let readable = "a TOML file that this user can read";
-    let found = std::fs::metadata(file).map_err(|error| whole(error.to_string(), readable))?;
-    if found.len() > MAX_FILE_BYTES {
-        return Err(whole(format!("{} bytes", found.len()), "at most 1 MiB"));
+    let unreadable = |error: std::io::Error| whole(error.to_string(), readable);
+    // Paths have to mean the same after the daemon has left the folder that it was started in.
+    let absolute = std::path::absolute(file).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    // Bounded while reading: what the length of a device or a growing file says is no bound.
+    File::open(file).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(whole("more than 1 MiB".into(), "at most 1 MiB"));
     }
-    let bytes = std::fs::read(file).map_err(|error| whole(error.to_string(), readable))?;
     match std::str::from_utf8(&bytes) {
-        Ok(text) => parse(text, file),
+        Ok(text) => parse_in(text, file, folder_of(&absolute)),
         Err(error) => {
             let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
             let mut faults = whole("bytes that are not UTF-8".into(), "UTF-8");
@@ -46,19 +53,19 @@ pub fn load(file: &Path) -> Result<Config, Faults> {
 /// # Errors
 /// Every fault in it.
 pub fn parse(text: &str, file: &Path) -> Result<Config, Faults> {
+    parse_in(text, file, folder_of(file))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+fn parse_in(text: &str, file: &Path, folder: &Path) -> Result<Config, Faults> {
     let mut faults = Gathering::new(file, text);
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut last_line = None;
-    for error in &errors {
-        let at = error.span().map_or(0, |span| span.start);
-        // One slip often leads the parser to several complaints about its line; the first one is the slip.
-        let line = text.get(..at).map(|before| before.matches('\n').count());
-        if last_line.replace(line) != Some(line) {
-            faults.add(at, "TOML".into(), error.message().replace('\n', ", "), "TOML, `key = value`");
-        }
-    }
+    errors.iter().for_each(|error| faults.syntax(error));
     // A broken file is read as far as it goes: what is missing may only be behind the break, what is wrong is not.
-    let config = read(document.get_ref(), file.parent().unwrap_or(Path::new("")), &mut faults);
+    let config = read(document.get_ref(), folder, &mut faults);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(faults.into_faults()),
@@ -86,7 +93,7 @@ fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Op
     let clients = each(document, "client", people::CLIENT, faults, people::client);
     require_some(document, "listener", faults);
     require_some(document, "dataset", faults);
-    compare_listeners(&listeners, faults);
+    compare_listeners(&listeners, control.as_ref().and_then(Option::as_ref), faults);
     compare_datasets(&datasets, faults);
     compare_clients(&clients, &dataset_names(document), faults);
     Some(Config {
@@ -95,7 +102,7 @@ fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Op
         control: control?,
         listeners: listeners.into_iter().map(|placed| placed.listener).collect(),
         datasets: datasets.into_iter().map(|named| named.value).collect(),
-        clients: clients.into_iter().map(|placed| placed.client).collect(),
+        clients: clients.into_iter().map(PlacedClient::meant).collect(),
     })
 }
 
@@ -164,7 +171,7 @@ fn entry<'t, 'i>(entries: &'t DeTable<'i>, name: &str) -> Option<(usize, &'t DeV
 
 fn require_some(document: &DeTable<'_>, name: &str, faults: &mut Gathering<'_>) {
     if entry(document, name).is_none() {
-        faults.add(0, format!("[[{name}]]"), "nothing", "at least one such section");
+        faults.absent(0, format!("[[{name}]]"), "nothing", "at least one such section");
     }
 }
 
@@ -188,16 +195,36 @@ impl<K: Eq + Hash + Display> Once<'_, K> {
     }
 }
 
-fn compare_listeners(listeners: &[Placed], faults: &mut Gathering<'_>) {
-    let (mut names, mut addresses) = (Once::of("name"), Once::of("address"));
+fn compare_listeners(listeners: &[Placed], control: Option<&Control>, faults: &mut Gathering<'_>) {
+    let mut names = Once::of("name");
+    let control = control.map(|control| Bind::Unix { path: control.socket.clone(), mode: control.mode });
+    let mut binds: Vec<(&Bind, String)> = control.iter().map(|bind| (bind, "[control] socket".to_owned())).collect();
     for Placed { listener, name_at, address_at } in listeners {
         let by = format!("[[listener]] \"{}\"", listener.name);
         names.take(listener.name.to_string(), &by, *name_at, faults);
-        match &listener.bind {
-            Bind::Tcp(address) if address.port() == 0 => {}
-            Bind::Tcp(address) => addresses.take(address.to_string(), &by, *address_at, faults),
-            Bind::Unix { path, .. } => addresses.take(path.display().to_string(), &by, *address_at, faults),
+        if let Some((_, first)) = binds.iter().find(|(other, _)| collide(other, &listener.bind)) {
+            let found = match &listener.bind {
+                Bind::Tcp(address) => address.to_string(),
+                Bind::Unix { path, .. } => path.display().to_string(),
+            };
+            faults.add(*address_at, format!("{by} address"), found, format!("each one once; {first} has it already"));
         }
+        binds.push((&listener.bind, by));
+    }
+}
+
+/// Whether the kernel refuses to listen on both. A wildcard takes every address of its family, `[::]` IPv4's as well.
+fn collide(one: &Bind, other: &Bind) -> bool {
+    match (one, other) {
+        (Bind::Unix { path: one, .. }, Bind::Unix { path: other, .. }) => one == other,
+        (Bind::Tcp(one), Bind::Tcp(other)) if one.port() == other.port() && one.port() != 0 => {
+            let (one_ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+            let covers = |wide: IpAddr, narrow: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
+            // Written alike in one family they may still differ in the IPv6 scope, and do not collide.
+            let same = if one.is_ipv4() == other.is_ipv4() { one == other } else { one_ip == other_ip };
+            same || covers(one_ip, other_ip) || covers(other_ip, one_ip)
+        }
+        _ => false,
     }
 }
 
@@ -218,20 +245,21 @@ fn dataset_names<'t>(document: &'t DeTable<'_>) -> Vec<&'t str> {
 fn compare_clients(clients: &[PlacedClient], datasets: &[&str], faults: &mut Gathering<'_>) {
     let (mut names, mut identities) = (Once::of("name"), Once::of("psk-identities"));
     let mut certificates = Once::of("certificates");
-    for placed in clients {
-        let client = &placed.client;
+    for client in clients {
         let by = format!("[[client]] \"{}\"", client.name);
-        names.take(client.name.to_string(), &by, placed.name_at, faults);
+        names.take(client.name.clone(), &by, client.name_at, faults);
         for identity in &client.psk_identities {
-            identities.take(identity.clone(), &by, placed.identities_at, faults);
+            identities.take(identity.get_ref().clone(), &by, identity.span().start, faults);
         }
         for certificate in &client.certificates {
-            certificates.take(certificate.to_string(), &by, placed.certificates_at, faults);
+            certificates.take(certificate.get_ref().to_string(), &by, certificate.span().start, faults);
         }
-        for name in client.datasets.iter().flatten() {
-            if !datasets.contains(&&**name) {
-                let allowed = did_you_mean(name, datasets.iter().copied());
-                faults.add(placed.datasets_at, format!("{by} datasets"), format!("{name:?}"), allowed);
+        // Without any dataset, that is the fault, and not every name of one.
+        for name in client.datasets.iter().flatten().filter(|_| !datasets.is_empty()) {
+            let typed: &str = name.get_ref();
+            if !datasets.contains(&typed) {
+                let allowed = did_you_mean(typed, datasets.iter().copied());
+                faults.absent(name.span().start, format!("{by} datasets"), format!("{typed:?}"), allowed);
             }
         }
     }

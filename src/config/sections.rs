@@ -246,10 +246,11 @@ pub(super) const CONTROL: &[Described] =
 #[allow(clippy::option_option, reason = "outside: whether it could be read; inside: whether there is one")]
 pub(super) fn control(table: &Table<'_, '_>, folder: &Path, faults: &mut Gathering<'_>) -> Option<Option<Control>> {
     let enabled = table.value(&ENABLED, faults);
-    let socket = table.value(&SOCKET, faults);
+    let socket = table.take(&SOCKET, faults);
+    let socket = socket.and_then(|socket| table.socket_path(&SOCKET, socket.at, folder.join(socket.value), faults));
     let mode = table.value(&MODE, faults);
     let group = table.optional(&GROUP, faults).map(|group| group.value);
-    let control = Control { socket: folder.join(socket?), mode: mode?, group };
+    let control = Control { socket: socket?, mode: mode?, group };
     Some(enabled?.then_some(control))
 }
 

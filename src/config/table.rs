@@ -2,7 +2,8 @@
 //! missing or unknown, each at its place. Never stops at the first.
 
 use super::fault::Gathering;
-use super::key::{Described, Key, shown};
+use super::key::{Described, Key, Wrong, shown};
+use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -57,7 +58,7 @@ impl<'t, 'i> Table<'t, 'i> {
             return self.read(key, value, faults).map(|read| Taken { value: read, at: Some(value.span().start) });
         }
         let Some(default) = key.default else {
-            self.fault(self.at, key.name, "nothing", key.allowed, faults);
+            faults.absent(self.at, format!("{} {}", self.section, key.name), "nothing", key.allowed);
             return None;
         };
         let value = DeValue::parse(default).ok()?;
@@ -72,6 +73,23 @@ impl<'t, 'i> Table<'t, 'i> {
     /// As [`Table::take`], but the key may be left out.
     pub(super) fn optional<T>(&self, key: &Key<T>, faults: &mut Gathering<'_>) -> Option<Taken<T>> {
         if self.entry(key.name).is_some() { self.take(key, faults) } else { None }
+    }
+
+    /// The path of a UNIX socket, as far as the kernel takes it: `sun_path` without its NUL (unix(7)).
+    pub(super) fn socket_path<T>(
+        &self,
+        key: &Key<T>,
+        at: Option<usize>,
+        path: PathBuf,
+        faults: &mut Gathering<'_>,
+    ) -> Option<PathBuf> {
+        const MOST: usize = 107;
+        let bytes = path.as_os_str().len();
+        if bytes > MOST {
+            let allowed = format!("the path of a socket, of at most {MOST} bytes");
+            self.fault(at.unwrap_or(self.at), key.name, format!("{bytes} bytes"), allowed, faults);
+        }
+        (bytes <= MOST).then_some(path)
     }
 
     /// A key that has no place here, such as a certificate in psk mode.
@@ -99,7 +117,12 @@ impl<'t, 'i> Table<'t, 'i> {
             return None;
         }
         let read = (key.read)(value.get_ref());
-        read.map_err(|found| self.fault(value.span().start, key.name, found, key.allowed, faults)).ok()
+        read.map_err(|Wrong(all)| {
+            for (at, found) in all {
+                self.fault(at.unwrap_or(value.span().start), key.name, found, key.allowed, faults);
+            }
+        })
+        .ok()
     }
 
     fn entry(&self, name: &str) -> Option<&'t Spanned<DeValue<'i>>> {
