@@ -4,3 +4,4 @@
 pub mod daemon;
 pub mod peers;
 pub mod pki;
+pub mod tap;

@@ -3,50 +3,23 @@
 use crate::door::{After, Door};
 use crate::house::{ALICE_KEY, House};
 use crate::peers::{Offer, connect, offer, read_to_end};
+use crate::support::tap::Tap;
 use linekeep::identity::Keyring;
 use linekeep::tls::{Asks, DecoyKeys, psk};
 use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslStream, SslVersion};
 use rstest::rstest;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 
 const FOUND: &str = "STRING EXISTS\n";
 const NOT_FOUND: &str = "STRING NOT FOUND\n";
 
-/// A socket that keeps what was read from it.
-struct Tap(TcpStream, Vec<u8>);
-
-impl Read for Tap {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let bytes = self.0.read(into)?;
-        self.1.extend_from_slice(&into[..bytes]);
-        Ok(bytes)
-    }
-}
-
-impl Write for Tap {
-    fn write(&mut self, from: &[u8]) -> std::io::Result<usize> {
-        self.0.write(from)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
-    }
-}
-
 /// Lengths of the server's records in order, headers included (RFC 8446 section 5.1).
 fn record_lengths(client: &SslContext, address: SocketAddr, reply: &str) -> Vec<usize> {
-    let mut stream = SslStream::new(Ssl::new(client).unwrap(), Tap(connect(address), Vec::new())).unwrap();
+    let mut stream = SslStream::new(Ssl::new(client).unwrap(), Tap::on(connect(address))).unwrap();
     stream.connect().unwrap();
     assert_eq!(read_to_end(&mut stream), crate::peers::Got::Line(reply.to_owned()));
-    let (mut rest, mut lengths) = (&stream.get_ref().1[..], Vec::new());
-    while let [_, _, _, high, low, ..] = *rest {
-        let length = 5 + usize::from(u16::from_be_bytes([high, low]));
-        lengths.push(length);
-        rest = &rest[length..];
-    }
-    lengths
+    stream.get_ref().record_lengths()
 }
 
 fn reply_length(lengths: &[usize]) -> usize {
