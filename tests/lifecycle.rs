@@ -309,3 +309,31 @@ fn records_reach_the_local_syslog_one_datagram_each() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// Enough lines that reading them takes far longer than a signal.
+fn long_list() -> Vec<u8> {
+    b"0123456789\n".repeat(6_000_000)
+}
+
+#[test]
+fn a_stop_while_lists_are_read_is_obeyed_at_once() {
+    let folder = Folder::new();
+    folder.write("words.txt", long_list());
+    let mut daemon = Daemon::spawn(folder, PLAIN);
+    daemon.wait_for("event=starting");
+    let (status, records) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{records:#?}");
+    assert!(records.last().is_some_and(|line| line.contains("event=stopped")), "{records:#?}");
+    assert!(!records.iter().any(|line| line.contains("event=ready")), "read to the end before it stopped");
+}
+
+#[test]
+fn a_hangup_while_lists_are_read_does_not_end_the_daemon() {
+    let folder = Folder::new();
+    folder.write("words.txt", long_list());
+    let mut daemon = Daemon::spawn(folder, PLAIN);
+    daemon.wait_for("event=starting");
+    daemon.signal("HUP");
+    daemon.wait_for("event=ready");
+    assert_eq!(ask(&mut daemon, "0123456789").as_deref(), Some(FOUND));
+}
