@@ -268,6 +268,21 @@ fn check_tells_all_faults_at_once_with_status_78() {
 }
 
 #[test]
+fn a_bad_keyring_does_not_hide_a_missing_list() {
+    let folder = Folder::new();
+    folder.write("keyring", "alice:short\nalice:00\n");
+    let psk = PLAIN.replace("transport = \"plain\"\nclient = \"tester\"", "mode = \"psk\"\nkeyring = \"keyring\"");
+    let file = folder.configure(&psk);
+    let output = linekeepd(&["check", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    for named in ["keyring:1", "keyring:2", "words.txt"] {
+        assert!(words.contains(named), "{named} in {words}");
+    }
+    assert!(!words.contains("short"), "what stands in a keyring is not told: {words}");
+}
+
+#[test]
 fn check_says_good_when_the_daemon_would_start() {
     let folder = Folder::new();
     folder.write("words.txt", "a\n");
