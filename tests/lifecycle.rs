@@ -268,6 +268,21 @@ fn check_tells_all_faults_at_once_with_status_78() {
 }
 
 #[test]
+fn a_bad_keyring_does_not_hide_a_missing_list() {
+    let folder = Folder::new();
+    folder.write("keyring", "alice:short\nalice:00\n");
+    let psk = PLAIN.replace("transport = \"plain\"\nclient = \"tester\"", "mode = \"psk\"\nkeyring = \"keyring\"");
+    let file = folder.configure(&psk);
+    let output = linekeepd(&["check", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    for named in ["keyring:1", "keyring:2", "words.txt"] {
+        assert!(words.contains(named), "{named} in {words}");
+    }
+    assert!(!words.contains("short"), "what stands in a keyring is not told: {words}");
+}
+
+#[test]
 fn check_says_good_when_the_daemon_would_start() {
     let folder = Folder::new();
     folder.write("words.txt", "a\n");
@@ -308,4 +323,32 @@ fn records_reach_the_local_syslog_one_datagram_each() {
     assert_eq!(events, ["starting", "listener-up", "listener-open", "ready"]);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Enough lines that reading them takes far longer than a signal.
+fn long_list() -> Vec<u8> {
+    b"0123456789\n".repeat(6_000_000)
+}
+
+#[test]
+fn a_stop_while_lists_are_read_is_obeyed_at_once() {
+    let folder = Folder::new();
+    folder.write("words.txt", long_list());
+    let mut daemon = Daemon::spawn(folder, PLAIN);
+    daemon.wait_for("event=starting");
+    let (status, records) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{records:#?}");
+    assert!(records.last().is_some_and(|line| line.contains("event=stopped")), "{records:#?}");
+    assert!(!records.iter().any(|line| line.contains("event=ready")), "read to the end before it stopped");
+}
+
+#[test]
+fn a_hangup_while_lists_are_read_does_not_end_the_daemon() {
+    let folder = Folder::new();
+    folder.write("words.txt", long_list());
+    let mut daemon = Daemon::spawn(folder, PLAIN);
+    daemon.wait_for("event=starting");
+    daemon.signal("HUP");
+    daemon.wait_for("event=ready");
+    assert_eq!(ask(&mut daemon, "0123456789").as_deref(), Some(FOUND));
 }

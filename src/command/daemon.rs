@@ -2,7 +2,7 @@
 
 use crate::audit;
 use crate::config::{self, Config};
-use crate::dataset;
+use crate::dataset::{self, Lists};
 use crate::event::{Event, Teller};
 use crate::index::Fingerprinter;
 use crate::metrics::Metrics;
@@ -10,13 +10,14 @@ use crate::process::{self, Alone};
 use crate::server::listener::{Bound, BoundControl};
 use crate::server::reload::Reloader;
 use crate::server::state::Doors;
-use crate::server::{self, Beginning, listener};
+use crate::server::{self, Beginning, Wish, listener};
 use crate::tls::DecoyKeys;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Exit statuses of the daemon, as sysexits.h names them.
 mod exit {
@@ -96,23 +97,34 @@ impl Failure {
 /// The start-up, in order. Up to the named point the process has one thread and can still refuse everything with a
 /// word on standard error; behind it, it serves.
 fn run(file: &Path) -> Result<(), Failure> {
-    let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, &error))?;
-    let (doors, warnings) = read(file, &decoys)?;
-    let config = doors.config().clone();
-    let descriptors = process::raise_descriptor_limit();
-    let (sockets, control) = bind(&config)?;
+    let prepared = prepare(file)?;
     let alone = Alone::prove().map_err(|error| Failure::new(exit::SOFTWARE, &error))?;
 
     // Here threads start, and nowhere before.
     let metrics = Arc::new(Metrics::default());
-    let (teller, audit) = start_audit(alone, &config, &metrics)?;
-    let shortage = descriptors.shortage(config.server.max_connections);
-    teller.tell(Event::Starting { version: env!("CARGO_PKG_VERSION"), config: file.display().to_string() });
-    warnings.into_iter().chain(shortage).for_each(|about| teller.tell(Event::Warned { about }));
-
-    let served = serve(file, decoys, doors, sockets, control, &teller, metrics);
+    let (teller, audit) = start_audit(alone, prepared.doors.config(), &metrics)?;
+    let served = serve(prepared, &teller, metrics);
     audit.stop(AUDIT_PATIENCE);
     served
+}
+
+/// What one thread made ready: read, checked and bound, but not yet serving.
+struct Prepared {
+    file: PathBuf,
+    decoys: DecoyKeys,
+    doors: Doors,
+    sockets: Vec<Bound>,
+    control: Option<BoundControl>,
+    warnings: Vec<String>,
+}
+
+fn prepare(file: &Path) -> Result<Prepared, Failure> {
+    let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, &error))?;
+    let (doors, mut warnings) = read(file, &decoys)?;
+    let config = doors.config();
+    warnings.extend(process::raise_descriptor_limit().shortage(config.server.max_connections));
+    let (sockets, control) = bind(config)?;
+    Ok(Prepared { file: file.to_owned(), decoys, doors, sockets, control, warnings })
 }
 
 /// How long the last records may take to be written.
@@ -123,30 +135,55 @@ fn start_audit(_: Alone, config: &Config, metrics: &Arc<Metrics>) -> Result<(Tel
     audit::start(&config.log, Arc::clone(metrics)).map_err(|error| Failure::new(exit::OSERR, &error))
 }
 
-fn serve(
-    file: &Path,
-    decoys: DecoyKeys,
-    doors: Doors,
-    sockets: Vec<Bound>,
-    control: Option<BoundControl>,
-    teller: &Teller,
-    metrics: Arc<Metrics>,
-) -> Result<(), Failure> {
+fn serve(prepared: Prepared, teller: &Teller, metrics: Arc<Metrics>) -> Result<(), Failure> {
+    let Prepared { file, decoys, doors, sockets, control, warnings } = prepared;
     let os = |error: std::io::Error| Failure::new(exit::OSERR, &error);
     let fingerprinter = draw_fingerprinter()?;
-    let config = doors.config();
-    let lists = dataset::load(&config.datasets, &fingerprinter, config.server.max_index_bytes, teller)
-        .map_err(|faults| Failure::all(exit::UNAVAILABLE, faults.iter().map(ToString::to_string).collect()))?;
-    let beginning = Beginning { state: doors.into_state(0, lists), sockets, control, teller: teller.clone(), metrics };
-    let file = file.to_owned();
-    let reloader = move |shared| Reloader { file, decoys, fingerprinter, shared };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(os)?;
-    tokio::task::LocalSet::new()
-        .block_on(&runtime, async {
-            let wishes = process::wishes()?;
-            server::run(beginning, reloader, wishes).await
-        })
-        .map_err(os)
+    let served = tokio::task::LocalSet::new().block_on(&runtime, async {
+        // Signals are heard before the lists are read: reading may take long.
+        let mut wishes = process::wishes().map_err(os)?;
+        teller.tell(Event::Starting { version: env!("CARGO_PKG_VERSION"), config: file.display().to_string() });
+        warnings.into_iter().for_each(|about| teller.tell(Event::Warned { about }));
+        let loading = load(doors.config().clone(), fingerprinter.clone(), teller.clone());
+        let Some(lists) = unless_stopped(loading, &mut wishes, teller).await? else { return Ok(()) };
+        let beginning =
+            Beginning { state: doors.into_state(0, lists), sockets, control, teller: teller.clone(), metrics };
+        let reloader = move |shared| Reloader { file, decoys, fingerprinter, shared };
+        server::run(beginning, reloader, wishes).await.map_err(os)
+    });
+    // A load that was cut short by a stop may still be reading; it has nobody left to tell.
+    runtime.shutdown_background();
+    served
+}
+
+/// Reads the lists on a thread of its own.
+async fn load(config: Config, fingerprinter: Fingerprinter, teller: Teller) -> Result<Lists, Failure> {
+    let loading = tokio::task::spawn_blocking(move || {
+        dataset::load(&config.datasets, &fingerprinter, config.server.max_index_bytes, &teller)
+    });
+    let loaded = loading.await.map_err(|error| Failure::new(exit::SOFTWARE, &error))?;
+    loaded.map_err(|faults| Failure::all(exit::UNAVAILABLE, faults.iter().map(ToString::to_string).collect()))
+}
+
+/// Waits for the lists, unless a signal asks to stop: then `None`. A reload that is asked for meanwhile is none: what is
+/// being read is as new as it gets.
+async fn unless_stopped(
+    loading: impl Future<Output = Result<Lists, Failure>>,
+    wishes: &mut mpsc::Receiver<Wish>,
+    teller: &Teller,
+) -> Result<Option<Lists>, Failure> {
+    let mut loading = std::pin::pin!(loading);
+    loop {
+        tokio::select! {
+            loaded = &mut loading => return loaded.map(Some),
+            Some(wish) = wishes.recv() => if let Wish::Stop(reason) = wish {
+                teller.tell(Event::Stopping { reason, connections: 0 });
+                teller.tell(Event::Stopped { cut_connections: 0 });
+                return Ok(None);
+            },
+        }
+    }
 }
 
 /// Configuration, keys and certificates: everything that can be wrong before a socket is bound, all faults at once.

@@ -79,17 +79,38 @@ impl Lists {
         selection
     }
 
-    /// Sets `found[i]` where a selected list has `queries[i]`. The caller clears `found` before.
+    /// Sets `found[i]` where a selected list has `queries[i]`, each list by its own line ending, and leaves the others as
+    /// they are: the caller clears `found` before. What is found already is not looked up again.
+    ///
+    /// # Panics
+    /// When `queries` and `found` are not of one length.
     pub fn answer_batch(&self, selection: &Selection, queries: &[&[u8]], found: &mut [bool], scratch: &mut Scratch) {
-        for (ending, places) in [(LineEnding::Lf, &selection.lf), (LineEnding::Crlf, &selection.crlf)] {
-            if places.is_empty() {
-                continue;
+        let fingerprints = &mut scratch.0;
+        fingerprints.clear();
+        if !selection.lf.is_empty() {
+            fingerprints.extend(queries.iter().map(|query| self.fingerprinter.fingerprint(query)));
+            self.look_up(&selection.lf, fingerprints, found);
+        }
+        if selection.crlf.is_empty() {
+            return;
+        }
+        let stripped = |query: &[u8]| self.fingerprinter.fingerprint(LineEnding::Crlf.strip(query));
+        if fingerprints.is_empty() {
+            fingerprints.extend(queries.iter().map(|query| stripped(query)));
+        } else {
+            // Without a CR at its end a query is the same line to both kinds of list.
+            for ((fingerprint, query), found) in fingerprints.iter_mut().zip(queries).zip(found.iter()) {
+                if !found && query.ends_with(b"\r") {
+                    *fingerprint = stripped(query);
+                }
             }
-            scratch.0.clear();
-            scratch.0.extend(queries.iter().map(|query| self.fingerprinter.fingerprint(ending.strip(query))));
-            for list in places.iter().filter_map(|place| self.lists.get(*place)) {
-                list.index.contains_batch(&scratch.0, found);
-            }
+        }
+        self.look_up(&selection.crlf, fingerprints, found);
+    }
+
+    fn look_up(&self, places: &[usize], fingerprints: &[Fingerprint], found: &mut [bool]) {
+        for list in places.iter().filter_map(|place| self.lists.get(*place)) {
+            list.index.contains_batch(fingerprints, found);
         }
     }
 

@@ -36,7 +36,7 @@ impl LoadFault {
     }
 }
 
-/// Loads every list whole, within `ceiling` bytes of index in all. Tells one event a list.
+/// Loads every list whole, within `ceiling` bytes of index in all. Then tells one event a list.
 ///
 /// # Errors
 /// Every fault of every list; then nothing is loaded.
@@ -47,19 +47,25 @@ pub fn load(
     teller: &Teller,
 ) -> Result<Lists, Vec<LoadFault>> {
     let mut lists = Vec::new();
+    let mut events = Vec::new();
     let mut faults = Vec::new();
     let mut room = ceiling;
     for dataset in datasets {
         match load_one(dataset, fingerprinter, room) {
             Ok((list, event)) => {
                 room = room.saturating_sub(list.index.bytes());
-                teller.tell(event);
+                events.push(event);
                 lists.push(list);
             }
             Err(found) => faults.extend(found),
         }
     }
-    if faults.is_empty() { Ok(Lists::new(lists, fingerprinter.clone())) } else { Err(faults) }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    // Told only now: while another list is at fault, none of them is loaded.
+    events.into_iter().for_each(|event| teller.tell(event));
+    Ok(Lists::new(lists, fingerprinter.clone()))
 }
 
 /// Looks whether every file of every list is there and may be read, without reading it.
@@ -67,19 +73,16 @@ pub fn load(
 pub fn check(datasets: &[Dataset]) -> Vec<LoadFault> {
     let mut faults = Vec::new();
     for dataset in datasets {
-        match locate::locate(dataset) {
-            Ok(files) => faults.extend(
-                files.iter().filter_map(|file| open(file).err().map(|why| LoadFault::new(dataset, file, &why))),
-            ),
-            Err(found) => faults.extend(found),
-        }
+        let (files, lost) = locate::locate(dataset);
+        faults.extend(lost);
+        faults.extend(files.iter().filter_map(|file| open(file).err().map(|why| LoadFault::new(dataset, file, &why))));
     }
     faults
 }
 
 fn load_one(dataset: &Dataset, fingerprinter: &Fingerprinter, room: u64) -> Result<(List, Event), Vec<LoadFault>> {
     let begun = Instant::now();
-    let files = locate::locate(dataset)?;
+    let (files, mut faults) = locate::locate(dataset);
     let mut reader = Reader {
         dataset,
         fingerprinter,
@@ -88,14 +91,19 @@ fn load_one(dataset: &Dataset, fingerprinter: &Fingerprinter, room: u64) -> Resu
         seen: HashSet::new(),
     };
     let mut whole = Count::default();
-    let mut faults = Vec::new();
+    let mut hopeless = !faults.is_empty();
     for file in &files {
-        match reader.read(file) {
+        // Of a list that cannot come to anything it is still worth knowing whether its other files can be opened.
+        let read = if hopeless { open(file).map(|_| Count::default()) } else { reader.read(file) };
+        match read {
             Ok(count) => {
                 whole.lines += count.lines;
                 whole.bytes += count.bytes;
             }
-            Err(why) => faults.push(LoadFault::new(dataset, file, &why)),
+            Err(why) => {
+                hopeless |= matches!(why, ReadFault::Full(_));
+                faults.push(LoadFault::new(dataset, file, &why));
+            }
         }
     }
     if !faults.is_empty() {

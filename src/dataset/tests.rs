@@ -111,6 +111,8 @@ fn a_folder_is_its_plain_files_and_a_glob_what_it_matches() {
         [true, true, true, false, false]
     );
     assert_eq!(whole.summary()[0].files, 3);
+    let all = load_all(&[dataset(&[&folder.path().join("*")], LineEnding::Lf)]).unwrap();
+    assert_eq!(["c", "d", "hidden"].map(|line| has(&all, line.as_bytes())), [true, false, false]);
     let matched = load_all(&[dataset(&[&folder.path().join("*.txt")], LineEnding::Lf)]).unwrap();
     assert_eq!(["a", "b", "c"].map(|line| has(&matched, line.as_bytes())), [true, true, false]);
     let odd = folder.path().join("odd[1].txt");
@@ -137,10 +139,16 @@ fn a_file_named_twice_is_read_once() {
 #[case::empty_folder("empty", "no plain file")]
 #[case::empty_glob("*.none", "matches no file")]
 #[case::bad_glob("[", "no pattern")]
+#[case::link_to_nothing_in_a_folder("linked", "lost: No such file")]
+#[case::link_to_nothing_in_a_glob("linked/*", "lost: No such file")]
+#[case::below_a_file("good/list", "Not a directory")]
 #[case::pipe("pipe", "no plain file")]
 fn no_silent_no_a_path_that_stands_for_nothing_is_a_fault(#[case] name: &str, #[case] why: &str) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("empty")).unwrap();
+    std::fs::create_dir(folder.path().join("linked")).unwrap();
+    std::fs::write(folder.path().join("linked/there"), "a\n").unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join("linked/lost")).unwrap();
     let good = folder.path().join("good");
     std::fs::write(&good, "a\n").unwrap();
     let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap();
@@ -154,12 +162,34 @@ fn no_silent_no_a_path_that_stands_for_nothing_is_a_fault(#[case] name: &str, #[
 }
 
 #[test]
+fn all_or_nothing_a_list_counts_as_loaded_when_every_list_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, missing) = (folder.path().join("good"), folder.path().join("missing"));
+    std::fs::write(&good, "a\nb\nb").unwrap();
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let teller = Teller::new({
+        let told = Arc::clone(&told);
+        move |event| told.lock().unwrap().push(event)
+    });
+    let (good, missing) = (dataset(&[&good], LineEnding::Lf), dataset(&[&missing], LineEnding::Lf));
+    assert!(load(&[good.clone(), missing], &fingerprinter(), 1 << 20, &teller).is_err());
+    assert_eq!(told.lock().unwrap().len(), 0);
+    load(&[good], &fingerprinter(), 1 << 20, &teller).unwrap();
+    let told = told.lock().unwrap();
+    let [Event::ListLoaded { files: 1, lines: 3, distinct: 2, bytes: 5, .. }] = told[..] else {
+        panic!("{told:?}");
+    };
+}
+
+#[test]
 fn every_fault_of_every_list_is_told_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let [one, two] =
-        ["one", "two"].map(|name| dataset(&[&folder.path().join(name), &folder.path().join("*.x")], LineEnding::Lf));
-    assert_eq!(load_all(&[one.clone(), two.clone()]).err().unwrap().len(), 4);
-    assert_eq!(check(&[one, two]).len(), 4);
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let [one, two] = ["one", "two"]
+        .map(|name| dataset(&[&folder.path().join(name), &pipe, &folder.path().join("*.x")], LineEnding::Lf));
+    assert_eq!(load_all(&[one.clone(), two.clone()]).err().unwrap().len(), 6);
+    assert_eq!(check(&[one, two]).len(), 6);
 }
 
 #[test]
@@ -173,6 +203,45 @@ fn bounded_the_ceiling_holds_over_all_lists_together() {
     assert!(two(one * 2).is_ok());
     let faults = two(one * 2 - 1000).err().unwrap();
     assert!(faults[0].to_string().contains("max-index-bytes"), "{}", faults[0]);
+}
+
+#[test]
+fn a_full_list_is_said_once_and_other_faults_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["1", "2", "3"] {
+        std::fs::write(folder.path().join(name), "a\nb\n").unwrap();
+    }
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("4")).status().unwrap();
+    assert!(made.success());
+    let files = ["1", "2", "3", "4"].map(|name| folder.path().join(name));
+    let list = dataset(&files.each_ref().map(PathBuf::as_path), LineEnding::Lf);
+    let faults = load(&[list], &fingerprinter(), 16 * 3 + 8, &silent()).err().unwrap();
+    let paths: Vec<&Path> = faults.iter().map(|fault| fault.path.as_path()).collect();
+    assert_eq!(paths, [&files[1], &files[3]], "{faults:?}");
+}
+
+/// Each list by its own line ending, in one question: what an LF list found is left alone, what it did not find is asked
+/// of the CRLF lists without its CR.
+#[rstest]
+#[case("both", true)]
+#[case("both\r", true)]
+#[case("unix\r", true)]
+#[case("unix", false)]
+#[case("dos", true)]
+#[case("dos\r", true)]
+#[case("dos\r\r", false)]
+#[case("absent\r", false)]
+fn exact_over_lists_of_both_line_endings(#[case] query: &str, #[case] found: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let (unix, dos) = (folder.path().join("unix"), folder.path().join("dos"));
+    std::fs::write(&unix, "both\nunix\r\n").unwrap();
+    std::fs::write(&dos, "both\r\ndos\r\n").unwrap();
+    let datasets = [dataset(&[&dos], LineEnding::Crlf), dataset(&[&unix], LineEnding::Lf)];
+    let lists = load_all(&datasets).unwrap();
+    let neighbours = [query.as_bytes(), b"both", b"absent", b"dos\r"];
+    let mut answers = [false; 4];
+    lists.answer_batch(&lists.select(None), &neighbours, &mut answers, &mut Scratch::default());
+    assert_eq!(answers, [found, true, false, true]);
 }
 
 /// Reads a chunk, then lets the file change under the reader, as a writer beside it does.

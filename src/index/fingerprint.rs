@@ -11,18 +11,19 @@ pub struct Fingerprint(pub(super) u128);
 
 /// Makes fingerprints under one secret key. The key is drawn once a process; nobody outside can search for lines that
 /// collide without it.
+///
+/// The key is wiped on drop. A hasher at work holds it too, for the time of one line, on the stack or in a
+/// [`Streaming`]; those copies are overwritten by whatever comes next there, not wiped.
 #[derive(Clone)]
 pub struct Fingerprinter {
     key: [u8; 16],
-    blank: SipHasher13,
 }
 
 impl Fingerprinter {
-    /// Under this key, which has to come from a cryptographic random source.
+    /// Under this key, which has to come from a cryptographic random source. The caller wipes its own copy.
     #[must_use]
     pub fn new(key: [u8; 16]) -> Fingerprinter {
-        let blank = SipHasher13::new_with_key(&key);
-        Fingerprinter { key, blank }
+        Fingerprinter { key }
     }
 
     /// The fingerprint of a line.
@@ -36,7 +37,8 @@ impl Fingerprinter {
     /// Begins a line that comes in pieces, so that a line of any length needs no memory of its own.
     #[must_use]
     pub fn begin(&self) -> Streaming {
-        Streaming(self.blank)
+        // Made anew for each line: a hasher kept ready would be a second copy of the key, and not one that can be wiped.
+        Streaming(SipHasher13::new_with_key(&self.key))
     }
 }
 

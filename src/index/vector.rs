@@ -24,11 +24,16 @@ pub struct Builder {
 pub struct Full(pub usize);
 
 impl Builder {
-    /// A builder that takes as many fingerprints as fit into `ceiling` bytes.
+    /// A builder of an index of at most `ceiling` bytes, its directory included. What is pushed twice counts twice here:
+    /// only [`Builder::build`] sees that it is the same.
     #[must_use]
     pub fn new(ceiling: u64) -> Builder {
-        let most = usize::try_from(ceiling).unwrap_or(usize::MAX) / size_of::<u128>();
-        Builder { entries: Vec::new(), most: most.min(u32::MAX as usize) }
+        let ceiling = usize::try_from(ceiling).unwrap_or(usize::MAX);
+        let mut most = (ceiling / size_of::<u128>()).min(u32::MAX as usize);
+        while most > 0 && bytes_of(most) > ceiling {
+            most -= 1;
+        }
+        Builder { entries: Vec::new(), most }
     }
 
     /// Takes one more.
@@ -70,9 +75,19 @@ impl Builder {
         entries.sort_unstable();
         entries.dedup();
         entries.shrink_to_fit();
-        let slot_bits = (entries.len() / ENTRIES_A_SLOT).max(1).ilog2().min(MOST_SLOT_BITS);
+        let slot_bits = slot_bits(entries.len());
         Index { directory: directory(&entries, slot_bits), entries, slot_bits }
     }
+}
+
+/// The directory grows with the entries, up to what the cache holds.
+fn slot_bits(entries: usize) -> u32 {
+    (entries / ENTRIES_A_SLOT).max(1).ilog2().min(MOST_SLOT_BITS)
+}
+
+/// Memory of an index of that many entries.
+fn bytes_of(entries: usize) -> usize {
+    entries * size_of::<u128>() + ((1 << slot_bits(entries)) + 1) * size_of::<u32>()
 }
 
 /// `directory[slot]..directory[slot + 1]` are the entries whose top bits are `slot`.
@@ -119,7 +134,11 @@ impl Index {
 
     /// Sets `found[i]` where `fingerprints[i]` is in it, and leaves the others as they are. What is found already is
     /// not looked up again. The memory accesses of many look-ups overlap.
+    ///
+    /// # Panics
+    /// When the two are not of one length: what has no place for its answer would be answered "not found".
     pub fn contains_batch(&self, fingerprints: &[Fingerprint], found: &mut [bool]) {
+        assert_eq!(fingerprints.len(), found.len(), "one answer a fingerprint");
         let mut guesses = [Guess::default(); BATCH];
         for (fingerprints, found) in fingerprints.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
             for (guess, fingerprint) in guesses.iter_mut().zip(fingerprints) {
@@ -161,37 +180,51 @@ impl Index {
         Guess { first, end, place: first + usize::try_from(inside).unwrap_or(0) }
     }
 
-    /// Steps of doubling width from the guess to both sides of `wanted`, then halving between: one or two steps where
-    /// the guess is good, O(log n) however bad it is.
     #[inline]
     fn search(&self, wanted: u128, guess: Guess) -> bool {
         let slot = self.entries.get(guess.first..guess.end).unwrap_or(&[]);
-        let place = (guess.place - guess.first).min(slot.len());
         let below = |place: usize| slot.get(place).is_some_and(|entry| *entry < wanted);
-        let (mut low, mut high) = (0, slot.len());
-        let mut step = 2;
-        if below(place) {
-            low = place + 1;
-            while low + step < slot.len() {
-                if !below(low + step) {
-                    high = low + step;
-                    break;
-                }
-                low += step + 1;
-                step *= 2;
-            }
-        } else {
-            high = place;
-            while high > step {
-                if below(high - step) {
-                    low = high - step + 1;
-                    break;
-                }
-                high -= step;
-                step *= 2;
-            }
-        }
-        let at = low + slot.get(low..high).unwrap_or(&[]).partition_point(|entry| *entry < wanted);
+        let at = seek(slot.len(), guess.place.saturating_sub(guess.first), below);
         slot.get(at) == Some(&wanted)
     }
+}
+
+/// The first place in `0..length` that is not `below`, or `length`; what is `below` comes first.
+/// Steps of doubling width away from `guess`, then halving between: one or two steps where the guess is good,
+/// O(log length) however bad it is.
+#[inline]
+pub(super) fn seek(length: usize, guess: usize, mut below: impl FnMut(usize) -> bool) -> usize {
+    let guess = guess.min(length);
+    let (mut low, mut high) = (0, length);
+    let mut step = 2;
+    if guess < length && below(guess) {
+        low = guess + 1;
+        while low + step < length {
+            if !below(low + step) {
+                high = low + step;
+                break;
+            }
+            low += step + 1;
+            step *= 2;
+        }
+    } else {
+        high = guess;
+        while high > step {
+            if below(high - step) {
+                low = high - step + 1;
+                break;
+            }
+            high -= step;
+            step *= 2;
+        }
+    }
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if below(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }

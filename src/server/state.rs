@@ -2,7 +2,7 @@
 //! the register of clients, the lists. Immutable; a reload builds a new one aside and swaps it in one step.
 
 use crate::config::{self, Config, Protection};
-use crate::dataset::Lists;
+use crate::dataset::{self, Lists};
 use crate::identity::{Client, Denied, Evidence, Reader, Register};
 use crate::tls::{Acceptor, DecoyKeys};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Doors {
     /// Reads every key and certificate that the configuration names.
     ///
     /// # Errors
-    /// All faults of all listeners, each with the file and what is wrong with it.
+    /// All faults of all listeners, each with the file and what is wrong with it; with them, what is wrong with lists.
     pub fn build(config: Config, decoys: &DecoyKeys) -> Result<Doors, Vec<String>> {
         let mut doors = Vec::new();
         let mut faults = Vec::new();
@@ -66,6 +66,8 @@ impl Doors {
             doors.push(Door { listener: listener.clone(), acceptor });
         }
         if !faults.is_empty() {
+            // A bad key should not hide a missing list: whoever mends one wants to know of the other.
+            faults.extend(dataset::check(&config.datasets).iter().map(ToString::to_string));
             return Err(faults);
         }
         let register = Register::new(&config.clients);

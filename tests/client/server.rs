@@ -3,7 +3,7 @@
 
 use crate::support::pki::{Authority, Leaf};
 use linekeep::protocol::{Answer, Decoder, Reason, Request, Text};
-use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslVerifyMode, SslVersion};
+use openssl::ssl::{ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslVerifyMode, SslVersion};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,13 +40,13 @@ pub struct Seen {
     pub requests: u64,
 }
 
-/// How a session ended.
+/// How a session over TLS ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// With the client's goodbye.
     Goodbye,
-    /// By breaking.
-    Broken,
+    /// Without.
+    Cut,
 }
 
 /// What sessions share.
@@ -62,7 +62,7 @@ struct Shared {
 /// A running server; it ends when dropped.
 pub struct Server {
     pub port: u16,
-    /// One for each session that the client ended.
+    /// One for each session over TLS.
     pub ends: mpsc::Receiver<End>,
     seen: Arc<Mutex<Seen>>,
     stop: Option<oneshot::Sender<()>>,
@@ -144,26 +144,30 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin>(socket: S, shared: Shared
     if shared.behaviour == Behaviour::Slam {
         return;
     }
-    let Some(tls) = &shared.tls else { return session(socket, &shared).await };
+    let Some(tls) = &shared.tls else {
+        let mut socket = socket;
+        return session(&mut socket, &shared).await;
+    };
     let mut stream = tokio_openssl::SslStream::new(Ssl::new(tls).unwrap(), socket).unwrap();
     if Pin::new(&mut stream).accept().await.is_ok() {
-        session(stream, &shared).await;
+        session(&mut stream, &shared).await;
+        // A read gives 0 bytes in either case; only OpenSSL's own code tells a goodbye from a connection cut off.
+        let ended = Pin::new(&mut stream).peek(&mut [0]).await;
+        let goodbye = ended.is_err_and(|error| error.code() == ErrorCode::ZERO_RETURN);
+        // Nobody listens in most tests.
+        let _ = shared.ends.send(if goodbye { End::Goodbye } else { End::Cut });
     }
 }
 
-async fn session<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: &Shared) {
-    let Shared { behaviour, lines, seen, ends, .. } = shared;
+async fn session<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, shared: &Shared) {
+    let Shared { behaviour, lines, seen, .. } = shared;
     let behaviour = *behaviour;
     let mut decoder = Decoder::new(MAX_QUERY_BYTES, Text::Utf8);
     let mut answers = Vec::new();
     loop {
         match stream.read(decoder.space()).await {
             Ok(bytes @ 1..) => decoder.filled(bytes),
-            end => {
-                // Nobody listens in most tests.
-                let _ = ends.send(if end.is_ok() { End::Goodbye } else { End::Broken });
-                return;
-            }
+            _ => return,
         }
         if let Behaviour::Says(text) = behaviour {
             let _ = stream.write_all(text).await;
