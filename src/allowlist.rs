@@ -102,6 +102,13 @@ mod tests {
         assert!(!Allowlist::default().permits("127.0.0.1".parse().unwrap()));
     }
 
+    #[test]
+    fn all_of_ipv6_lets_no_ipv4_in() {
+        let allowed = list(&["::/0"]);
+        assert!(allowed.permits("2001:db8::1".parse().unwrap()));
+        assert!(!allowed.permits("::ffff:192.0.2.1".parse().unwrap()));
+    }
+
     #[rstest]
     #[case("192.0.2.7/24", BadRange::HostBits("192.0.2.0/24".parse().unwrap()))]
     #[case("192.0.2.0/33", BadRange::Syntax)]
