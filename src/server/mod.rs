@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 use control::Control;
 use listener::{Bound, BoundControl};
 use reload::{Reloader, Request};
-use shared::Shared;
+use shared::{Call, Shared};
 use state::State;
 use std::cell::RefCell;
 use std::io;
@@ -66,9 +66,9 @@ pub async fn run(
 ) -> io::Result<()> {
     let Beginning { state, sockets, control, teller, metrics } = beginning;
     let threads = state.config.server.threads;
-    let (stop, stopping) = watch::channel(false);
+    let calls = watch::Sender::new(Call { stopping: false, epoch: state.epoch });
     let state = ArcSwap::from_pointee(state);
-    let shared = Arc::new(Shared { state, metrics, teller, stopping, since: Instant::now() });
+    let shared = Arc::new(Shared { state, metrics, teller, calls, since: Instant::now() });
     let workers = Rc::new(Workers::start(threads, &shared)?);
     let (reloads, requests) = mpsc::channel(reload::WAITING);
 
@@ -94,7 +94,7 @@ pub async fn run(
     }
     drop(controlling);
     reloading.abort();
-    let _ = stop.send(true);
+    shared.stop();
     let cut_connections = drain(workers).await;
     shared.teller.tell(Event::Stopped { cut_connections });
     Ok(())

@@ -82,7 +82,7 @@ impl Reloader {
         let (faults, warnings) = match built {
             Ok((state, warnings)) => {
                 let (lists, lines) = (state.lists.len(), state.lists.lines());
-                self.shared.state.store(Arc::new(state));
+                self.shared.enter(state);
                 self.tell(Event::Reloaded { by: by.into(), lists, lines, milliseconds });
                 (Vec::new(), warnings)
             }

@@ -114,37 +114,53 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Read, answer, write, until there is a reason to end; the error is that reason.
+    /// Serves turns until there is a reason to end; the error is that reason.
     async fn turns<S: Conversation>(&mut self, stream: &mut S) -> Result<(), SessionEnd> {
-        let mut stop = self.shared.stopping.clone();
-        let mut stop = pin!(stop.wait_for(|stopping| *stopping));
+        let mut calls = self.shared.calls.subscribe();
         let mut idle = pin!(sleep_until(self.last_request + self.limits.idle_timeout));
         loop {
-            let waited = self.read(stream, stop.as_mut(), idle.as_mut()).await?;
-            let turn = self.answer()?;
-            self.write(stream).await?;
-            if let Turn::TooLong = turn {
-                return Err(SessionEnd::QueryTooLong);
+            let epoch = self.epoch;
+            let mut called = pin!(calls.wait_for(move |call| call.stopping || call.epoch != epoch));
+            while self.turn(stream, called.as_mut(), idle.as_mut()).await? {}
+            if self.shared.calls.borrow().stopping {
+                return Err(SessionEnd::ShuttingDown);
             }
-            self.decoder.discard_answered();
-            if !waited {
-                // More was there at once: let the other sessions of this thread have their turn first.
-                tokio::task::yield_now().await;
-            }
+            self.follow_reload(&self.shared.state.load())?;
         }
     }
 
-    /// Reads what is there, one TLS record at most. Returns whether it had to wait for it.
+    /// One turn: read, answer, write. `false` when a call came instead of requests.
+    async fn turn<S: Conversation>(
+        &mut self,
+        stream: &mut S,
+        called: Pin<&mut impl Future>,
+        idle: Pin<&mut Sleep>,
+    ) -> Result<bool, SessionEnd> {
+        let Some(waited) = self.read(stream, called, idle).await? else { return Ok(false) };
+        let turn = self.answer()?;
+        self.write(stream).await?;
+        if let Turn::TooLong = turn {
+            return Err(SessionEnd::QueryTooLong);
+        }
+        self.decoder.discard_answered();
+        if !waited {
+            // More was there at once: let the other sessions of this thread have their turn first.
+            tokio::task::yield_now().await;
+        }
+        Ok(true)
+    }
+
+    /// Reads what is there, one TLS record at most. Returns whether it had to wait for it, or `None` for a call.
     async fn read<S: Conversation>(
         &mut self,
         stream: &mut S,
-        mut stop: Pin<&mut impl Future>,
+        mut called: Pin<&mut impl Future>,
         mut idle: Pin<&mut Sleep>,
-    ) -> Result<bool, SessionEnd> {
+    ) -> Result<Option<bool>, SessionEnd> {
         let mut waited = false;
         poll_fn(|cx| {
-            if stop.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err(SessionEnd::ShuttingDown));
+            if called.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(None));
             }
             let mut arrived = ReadBuf::new(self.decoder.space());
             match Pin::new(&mut *stream).poll_read(cx, &mut arrived) {
@@ -153,7 +169,7 @@ impl<'a> Session<'a> {
                     bytes => {
                         self.decoder.filled(bytes);
                         self.shared.metrics.bytes_read.add(bytes as u64);
-                        return Poll::Ready(Ok(waited));
+                        return Poll::Ready(Ok(Some(waited)));
                     }
                 },
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(SessionEnd::Lost)),
