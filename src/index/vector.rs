@@ -9,8 +9,9 @@ const MOST_SLOT_BITS: u32 = 17;
 /// Entries that a slot should hold, at least, before the directory is made larger.
 const ENTRIES_A_SLOT: usize = 8;
 
-/// Look-ups whose memory accesses overlap.
-const BATCH: usize = 64;
+/// Look-ups whose memory accesses overlap. The processor keeps only so many misses open: from 32 on the batch was
+/// slower again (`docs/decisions/0003-index.md`).
+const GROUP: usize = 16;
 
 /// Collects fingerprints for an [`Index`].
 pub struct Builder {
@@ -139,8 +140,8 @@ impl Index {
     /// When the two are not of one length: what has no place for its answer would be answered "not found".
     pub fn contains_batch(&self, fingerprints: &[Fingerprint], found: &mut [bool]) {
         assert_eq!(fingerprints.len(), found.len(), "one answer a fingerprint");
-        let mut guesses = [Guess::default(); BATCH];
-        for (fingerprints, found) in fingerprints.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
+        let mut guesses = [Guess::default(); GROUP];
+        for (fingerprints, found) in fingerprints.chunks(GROUP).zip(found.chunks_mut(GROUP)) {
             for (guess, fingerprint) in guesses.iter_mut().zip(fingerprints) {
                 *guess = self.guess(fingerprint.0);
                 prefetch(&self.entries, guess.place);
