@@ -106,7 +106,8 @@ const ALLOW: Key<Vec<ipnet::IpNet>> = Key {
     name: "allow",
     default: None,
     allowed: "an array of at least one address or range, such as [\"192.0.2.7\", \"192.0.2.0/24\", \"2001:db8::/32\"]",
-    meaning: "Who may connect at all, decided before a byte of TLS. Not for UNIX sockets.",
+    meaning: "Who may connect at all, decided before a byte of TLS. IPv4 peers of a dual-stack socket are judged as IPv4: \
+        `::/0` lets none of them in. Not for UNIX sockets.",
     read: key::ranges,
 };
 const UNLISTED: Key<Unlisted> = Key {
