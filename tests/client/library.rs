@@ -251,6 +251,7 @@ fn a_server_that_closes_half_way_is_an_error_after_the_answers_it_gave() {
 #[case::no_end(b"STRING EXI", "`STRING EXI`")]
 #[case::endless(&[b'a'; 1000], "aaa...`")]
 #[case::one_answer_too_many(b"STRING EXISTS\nSTRING EXISTS\n", "every request had been answered")]
+#[case::part_of_one_too_many(b"STRING EXISTS\nSTR", "every request had been answered")]
 fn no_silent_no_what_is_no_answer_is_an_error(#[case] said: &'static [u8], #[case] told: &str) {
     let server = Server::start(Some(psk(Tls::V13, "siem", KEY)), Behaviour::Says(said), KNOWN);
     let error = run(ask(&at(&server, key("siem", KEY)), b"known")).unwrap_err();
@@ -268,8 +269,8 @@ fn a_silent_server_is_given_up() {
 
 #[rstest]
 fn answers_are_read_while_requests_are_written(#[values(true, false)] with_tls: bool) {
-    // Eight times as many bytes of answers as of requests: more than the buffers of both ends hold,
-    // so that whoever only writes, and whoever only reads, stops here.
+    // Eight times as many bytes of answers as of requests, and small buffers in the server's kernel:
+    // a client that writes all it has before it reads stops here.
     const LINES: usize = 1_000_000;
     let tls = with_tls.then(|| psk(Tls::V13, "siem", KEY));
     let server = Server::start(tls, Behaviour::Correct, KNOWN);
