@@ -101,6 +101,10 @@ impl<S: AsyncRead + Unpin, K: Sink> Exchange<'_, S, K> {
         loop {
             let was_due = self.answer_is_due();
             let mut moved = self.poll_source(cx)?;
+            // Before the next read: a server may close as soon as it has answered everything.
+            if self.progress.source_ended && self.buffers.window.is_empty() {
+                return Poll::Ready(self.end());
+            }
             if self.progress.cut {
                 if !self.buffers.window.is_empty() {
                     return Poll::Ready(Err(self.line_too_long()));
@@ -112,9 +116,6 @@ impl<S: AsyncRead + Unpin, K: Sink> Exchange<'_, S, K> {
                 if answered || (!was_due && self.answer_is_due()) {
                     silence.as_mut().reset(Instant::now() + self.reply_timeout);
                 }
-            }
-            if self.progress.source_ended && self.buffers.window.is_empty() {
-                return Poll::Ready(self.end());
             }
             if moved {
                 continue;

@@ -245,6 +245,17 @@ fn a_server_that_closes_half_way_is_an_error_after_the_answers_it_gave() {
     assert_eq!(answers, [(b"known".to_vec(), Answer::Exists), (b"x".to_vec(), Answer::NotFound)]);
 }
 
+#[test]
+fn a_server_that_closes_when_all_is_answered_is_no_error() {
+    let server = Server::start(None, Behaviour::CloseAfter(3), KNOWN);
+    let options = at(&server, Protection::Plain);
+    let lines = ["known", "x", "known"];
+    assert_eq!(
+        run(async { Client::connect(&options).await.unwrap().lookup_batch(&lines).await.unwrap() }),
+        [Answer::Exists, Answer::NotFound, Answer::Exists]
+    );
+}
+
 #[rstest]
 #[case::foreign(b"HTTP/1.1 400 Bad Request\r\n", "`HTTP/1.1 400 Bad Request\\r`")]
 #[case::escape_sequence(b"\x1b[2J\n", "`\\u{1b}[2J`")]
