@@ -2,6 +2,7 @@
 //! Knows addresses only; where the ranges come from is the configuration's business.
 
 use ipnet::IpNet;
+use std::fmt;
 use std::net::IpAddr;
 
 /// A set of address ranges. Empty means nobody.
@@ -40,6 +41,16 @@ impl Allowlist {
     #[must_use]
     pub fn ranges(&self) -> &[IpNet] {
         &self.0
+    }
+}
+
+/// The ranges, parted by commas.
+impl fmt::Display for Allowlist {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, range) in self.0.iter().enumerate() {
+            write!(f, "{}{range}", if position > 0 { "," } else { "" })?;
+        }
+        Ok(())
     }
 }
 
@@ -89,6 +100,13 @@ mod tests {
     #[test]
     fn an_empty_list_permits_nobody() {
         assert!(!Allowlist::default().permits("127.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn all_of_ipv6_lets_no_ipv4_in() {
+        let allowed = list(&["::/0"]);
+        assert!(allowed.permits("2001:db8::1".parse().unwrap()));
+        assert!(!allowed.permits("::ffff:192.0.2.1".parse().unwrap()));
     }
 
     #[rstest]

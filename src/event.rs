@@ -146,7 +146,7 @@ events! {
     /// Every listener accepts and every list is loaded.
     Ready = "ready", Notice, "ready to answer" { listeners: usize, lists: usize, lines: u64 }
     /// The daemon is asked to stop.
-    Stopping = "stopping", Notice, "stopping" { reason: &'static str, connections: usize }
+    Stopping = "stopping", Notice, "stopping" { reason: &'static str, connections: u64 }
     /// The last record of this process.
     Stopped = "stopped", Notice, "stopped" { cut_connections: usize }
     /// A listener accepts connections.

@@ -1,1 +1,5 @@
-fn main() {}
+//! The administrator's program.
+
+fn main() -> std::process::ExitCode {
+    linekeep::command::control::main()
+}

@@ -269,6 +269,10 @@ fn progress(arguments: &Arguments) -> Progress {
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
+    // humantime panics on sums near 2^64 seconds; nothing so long is a time to wait.
+    if text.len() > 16 {
+        return Err("too long; write for example 500ms, 10s or 2m".to_owned());
+    }
     match humantime::parse_duration(text) {
         Ok(duration) if duration.is_zero() => Err("has to be longer than nothing".to_owned()),
         Ok(duration) => Ok(duration),

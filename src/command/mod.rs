@@ -1,3 +1,7 @@
-//! What the three programs do with their arguments. The programs themselves hold only the list of their commands.
+//! What the three programs do with their arguments: what was typed, then what was meant.
 
+#[cfg(feature = "daemon")]
+pub mod control;
+#[cfg(feature = "daemon")]
+pub mod daemon;
 pub mod lookup;

@@ -1,14 +1,32 @@
 //! What the configuration means. Everything here is already checked: whoever holds a [`Config`] need not doubt it.
 //! The way from what was typed to what is meant, with every fault on it, is `config/`'s other rooms.
 
+mod fault;
+mod key;
+mod listener;
+mod parse;
+mod people;
+mod reference;
+mod sections;
+mod table;
+
+pub use fault::{Fault, Faults};
+pub use parse::{load, parse};
+pub use reference::reference;
+pub use sections::DEFAULT_CONTROL_SOCKET;
+
 use crate::allowlist::Allowlist;
 use crate::cipher_policy::Profile;
 use crate::event::Severity;
 use crate::protocol::Text;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Where the configuration is when nobody says.
+pub const DEFAULT_FILE: &str = "/etc/linekeep/linekeep.toml";
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +83,8 @@ pub struct Log {
     pub stderr: bool,
     /// Tell them to the local syslog.
     pub syslog: bool,
+    /// The local syslog's datagram socket.
+    pub syslog_socket: PathBuf,
 }
 
 /// `[control]`: the socket of `linekeepctl`.
@@ -222,6 +242,17 @@ pub enum LineEnding {
     Crlf,
 }
 
+impl LineEnding {
+    /// The line without the CR that belongs to its end.
+    #[must_use]
+    pub fn strip(self, line: &[u8]) -> &[u8] {
+        match self {
+            LineEnding::Lf => line,
+            LineEnding::Crlf => line.strip_suffix(b"\r").unwrap_or(line),
+        }
+    }
+}
+
 /// `[[client]]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -244,4 +275,17 @@ pub enum CertificateName {
     Uri(String),
     /// `sha256:HEX`, the SHA-256 of the certificate's DER.
     Sha256([u8; 32]),
+}
+
+impl fmt::Display for CertificateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CertificateName::Dns(name) => write!(f, "dns:{name}"),
+            CertificateName::Uri(uri) => write!(f, "uri:{uri}"),
+            CertificateName::Sha256(digest) => {
+                f.write_str("sha256:")?;
+                digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+    }
 }

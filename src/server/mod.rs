@@ -1,1 +1,178 @@
-//! The server.
+//! The server: sockets, admission, connections, sessions, reload, stop. Knows every capability below it.
+//!
+//! To follow one query, open [`connection`]. [`run`] is the table of contents.
+
+pub mod admission;
+pub mod connection;
+pub mod control;
+pub mod listener;
+pub mod reload;
+pub mod session;
+pub mod shared;
+pub mod state;
+pub mod wire;
+pub mod workers;
+
+use crate::config::{Config, Protection};
+use crate::event::{Event, Teller};
+use crate::metrics::Metrics;
+use admission::Admission;
+use arc_swap::ArcSwap;
+use control::Control;
+use listener::{Bound, BoundControl};
+use reload::{Reloader, Request};
+use shared::{Call, Shared};
+use state::State;
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
+use workers::Workers;
+
+/// What the server begins with; every part was checked, bound or loaded before.
+pub struct Beginning {
+    /// The first generation.
+    pub state: State,
+    /// The listeners' sockets, in the order of the configuration.
+    pub sockets: Vec<Bound>,
+    /// The control socket.
+    pub control: Option<BoundControl>,
+    /// Where events are told.
+    pub teller: Teller,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What the process asks of the running server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Read everything anew.
+    Reload,
+    /// Finish what was read, then end.
+    Stop(&'static str),
+}
+
+/// Runs until a wish to stop was fulfilled. `wishes` yields what signals ask for; `reloader` makes the reloader once
+/// the shared part exists.
+///
+/// # Errors
+/// When threads or runtimes cannot be had; nothing that a peer does ends the server.
+pub async fn run(
+    beginning: Beginning,
+    reloader: impl FnOnce(Arc<Shared>) -> Reloader,
+    mut wishes: mpsc::Receiver<Wish>,
+) -> io::Result<()> {
+    let Beginning { state, sockets, control, teller, metrics } = beginning;
+    let threads = state.config.server.threads;
+    let calls = watch::Sender::new(Call { stopping: false, epoch: state.epoch });
+    let state = ArcSwap::from_pointee(state);
+    let shared = Arc::new(Shared { state, metrics, teller, calls, since: Instant::now() });
+    let workers = Rc::new(Workers::start(threads, &shared)?);
+    let (reloads, requests) = mpsc::channel(reload::WAITING);
+
+    let reloading = tokio::spawn(reload::serve(requests, Arc::new(reloader(Arc::clone(&shared)))));
+    let addresses: Vec<_> = sockets.iter().map(|socket| socket.address.clone()).collect();
+    let accepting = accept_all(sockets, &workers, &shared);
+    let controlling = control_all(control, &addresses, &shared, &reloads)?;
+    announce(&shared, &addresses);
+
+    let reason = loop {
+        match wishes.recv().await {
+            Some(Wish::Reload) => ask_for_reload(&reloads),
+            Some(Wish::Stop(reason)) => break reason,
+            None => break "nobody is left to ask",
+        }
+    };
+
+    shared.teller.tell(Event::Stopping { reason, connections: shared.metrics.open.value() });
+    for task in accepting {
+        task.abort();
+        // Its socket is closed and its share of the workers given back once this returns.
+        let _ = task.await;
+    }
+    drop(controlling);
+    reloading.abort();
+    shared.stop();
+    let cut_connections = drain(workers).await;
+    shared.teller.tell(Event::Stopped { cut_connections });
+    Ok(())
+}
+
+fn accept_all(
+    sockets: Vec<Bound>,
+    workers: &Rc<Workers>,
+    shared: &Arc<Shared>,
+) -> Vec<tokio::task::JoinHandle<io::Result<()>>> {
+    let admission = Rc::new(RefCell::new(Admission::default()));
+    let accept = |(listener, bound)| {
+        let (admission, workers, shared) = (Rc::clone(&admission), Rc::clone(workers), Arc::clone(shared));
+        tokio::task::spawn_local(listener::accept(bound, listener, admission, workers, shared))
+    };
+    sockets.into_iter().enumerate().map(accept).collect()
+}
+
+/// A running control socket; dropping it closes it and takes its file away.
+struct Controlling<F> {
+    task: tokio::task::JoinHandle<()>,
+    _file: F,
+}
+
+impl<F> Drop for Controlling<F> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn control_all(
+    control: Option<BoundControl>,
+    addresses: &[String],
+    shared: &Arc<Shared>,
+    reloads: &mpsc::Sender<Request>,
+) -> io::Result<Option<Controlling<impl Drop>>> {
+    let Some(bound) = control else { return Ok(None) };
+    let group_may = shared.state.load().config.control.as_ref().is_some_and(|control| control.mode & 0o020 != 0);
+    let (socket, file) = bound.into_listener()?;
+    let control =
+        Control { shared: Arc::clone(shared), addresses: addresses.to_vec(), reloads: reloads.clone(), group_may };
+    Ok(Some(Controlling { task: tokio::spawn(control.serve(socket)), _file: file }))
+}
+
+/// Says where the server listens, and aloud where it asks nobody who they are.
+fn announce(shared: &Shared, addresses: &[String]) {
+    let state = shared.state.load();
+    let config: &Config = &state.config;
+    for (listener, address) in config.listeners.iter().zip(addresses) {
+        let (name, mode) = (Arc::clone(&listener.name), listener.protection.name());
+        shared.teller.tell(Event::ListenerUp { listener: name, address: address.clone(), mode });
+        let open_to = match &listener.protection {
+            Protection::Plain { client } => Some(client),
+            Protection::Tls { mode: crate::config::Mode::None { client, .. }, .. } => Some(client),
+            Protection::Tls { .. } => None,
+        };
+        if let Some(client) = open_to {
+            shared.teller.tell(Event::ListenerOpen {
+                listener: Arc::clone(&listener.name),
+                client: Arc::clone(client),
+                allow: listener.allow.to_string(),
+            });
+        }
+    }
+    let (listeners, lists, lines) = (addresses.len(), state.lists.len(), state.lists.lines());
+    shared.teller.tell(Event::Ready { listeners, lists, lines });
+}
+
+fn ask_for_reload(reloads: &mpsc::Sender<Request>) {
+    let (reply, _) = oneshot::channel();
+    // A full queue means that a reload which begins after this moment is already waiting.
+    let _ = reloads.try_send(Request { by: "signal:SIGHUP".into(), reply });
+}
+
+/// Waits for the workers on a thread of its own: this runtime still has signals to hear.
+async fn drain(workers: Rc<Workers>) -> usize {
+    match Rc::into_inner(workers) {
+        Some(workers) => tokio::task::spawn_blocking(move || workers.join()).await.unwrap_or(0),
+        None => 0,
+    }
+}

@@ -1,0 +1,41 @@
+# linekeep: `make help` lists what there is.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+.DEFAULT_GOAL := help
+.PHONY: help demo build test check bench fuzz clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: ## set everything up and show the main job on this machine's own package checksums
+	@scripts/demo
+
+build: ## the three programs, in target/release
+	@scripts/setup build
+	cargo build --locked --release --bins
+
+test: ## every test
+	@scripts/setup test
+	cargo build --locked --no-default-features --bin linekeep --target-dir target/client
+	cargo test --locked --no-fail-fast
+
+check: ## format, clippy, dependencies, documentation, generated files
+	@scripts/setup check
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features --bin linekeep --target-dir target/client -- -D warnings
+	@scripts/deny
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
+	@cargo run --locked --quiet --bin linekeepd -- reference | diff -u docs/configuration.md - \
+	    || { echo 'docs/configuration.md is stale: cargo run --bin linekeepd -- reference > docs/configuration.md' >&2; exit 1; }
+
+bench: ## compare ways of looking up, in one run
+	@scripts/setup build
+	cargo bench --locked
+
+SECONDS_EACH ?= 60
+fuzz: ## run every fuzz target for SECONDS_EACH seconds
+	@scripts/setup build
+	@scripts/fuzz $(SECONDS_EACH)
+
+clean: ## remove what was built
+	rm -rf target fuzz/target

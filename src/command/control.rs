@@ -1,0 +1,152 @@
+//! `linekeepctl`: asks the daemon over its control socket and shows the answer to people or to machines.
+
+use crate::config;
+use crate::server::control::{Command, Reply, Status};
+use crate::server::reload::Outcome;
+use clap::{Parser, Subcommand};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The administrator's hand: how is the daemon, and read everything anew.
+#[derive(Parser)]
+#[command(name = "linekeepctl", version, about, after_help = AFTER_HELP)]
+struct Typed {
+    /// The daemon's control socket.
+    #[arg(short, long, global = true, value_name = "PATH", default_value = config::DEFAULT_CONTROL_SOCKET)]
+    socket: PathBuf,
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Show lists, listeners, connections and counters.
+    Status {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read configuration, keys, certificates and lists anew, all or nothing; waits and tells every fault.
+    Reload {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 done; 1 the reload was refused and the last good state stays in service; 2 the daemon could not be
+asked.";
+
+/// The daemon answers status at once; without an answer for this long it is stuck.
+const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let typed = Typed::parse();
+    let (command, json) = match typed.command {
+        What::Status { json } => (Command::Status, json),
+        What::Reload { json } => (Command::Reload, json),
+    };
+    let reply = match ask(&typed.socket, command) {
+        Ok(reply) => reply,
+        Err(why) => {
+            eprintln!("linekeepctl: {}: {why}", typed.socket.display());
+            return ExitCode::from(2);
+        }
+    };
+    let shown = match &reply {
+        Reply::Status(status) if json => show_json(status),
+        Reply::Reload(outcome) if json => show_json(outcome),
+        Reply::Status(status) => show(&people_status(status)),
+        Reply::Reload(outcome) => show(&people_outcome(outcome)),
+        Reply::Error(why) => {
+            eprintln!("linekeepctl: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    match reply {
+        _ if shown.is_err() => ExitCode::from(2),
+        Reply::Reload(outcome) if !outcome.reloaded => ExitCode::from(1),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn ask(socket: &Path, command: Command) -> Result<Reply, String> {
+    let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+            "no daemon answers here; is linekeepd running, and is this the socket of its [control] section?".to_owned()
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "not permitted for this user; root and the socket's group are".to_owned()
+        }
+        _ => error.to_string(),
+    })?;
+    if matches!(command, Command::Status) {
+        stream.set_read_timeout(Some(STATUS_PATIENCE)).map_err(|error| error.to_string())?;
+    }
+    let mut line = serde_json::to_vec(&command).map_err(|error| error.to_string())?;
+    line.push(b'\n');
+    stream.write_all(&line).map_err(|error| error.to_string())?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).map_err(|error| format!("no answer: {error}"))?;
+    serde_json::from_str(&answer).map_err(|error| format!("the answer is none of ours: {error}"))
+}
+
+fn show(text: &str) -> std::io::Result<()> {
+    std::io::stdout().lock().write_all(text.as_bytes())
+}
+
+fn show_json(value: &impl serde::Serialize) -> std::io::Result<()> {
+    show(&format!("{}\n", serde_json::to_string(value)?))
+}
+
+fn people_outcome(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for fault in &outcome.faults {
+        text += &format!("fault: {fault}\n");
+    }
+    for warning in &outcome.warnings {
+        text += &format!("warning: {warning}\n");
+    }
+    let seconds = Duration::from_millis(outcome.milliseconds).as_secs_f64();
+    text += &if outcome.reloaded {
+        format!("reloaded in {seconds:.3} s: {} lines in service\n", outcome.lines)
+    } else {
+        format!("not reloaded: {} faults; the last good state stays in service\n", outcome.faults.len())
+    };
+    text
+}
+
+fn people_status(status: &Status) -> String {
+    let uptime = humantime::format_duration(Duration::from_secs(status.uptime_seconds));
+    let mut text = format!(
+        "linekeepd {} (pid {}), up {uptime}, generation {}\nconnections  {} of {}\n",
+        status.version, status.pid, status.generation, status.connections, status.max_connections
+    );
+    text += "\nlisteners\n";
+    for listener in &status.listeners {
+        text += &format!("  {:<20} {:<12} {}\n", listener.name, listener.mode, listener.address);
+    }
+    text += "\nlists\n";
+    for list in &status.lists {
+        text += &format!(
+            "  {:<20} {} lines ({} distinct) of {} files, {} bytes of memory, loaded {}\n",
+            list.name,
+            list.lines,
+            list.distinct,
+            list.files,
+            list.bytes,
+            humantime::format_rfc3339_seconds(list.loaded_at)
+        );
+    }
+    text += "\ncounters\n";
+    for (name, value) in &status.counters {
+        text += &format!("  {name:<48} {value}\n");
+    }
+    text
+}

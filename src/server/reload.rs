@@ -1,0 +1,149 @@
+//! Reload: everything is read anew and built aside, then swapped in one step. Any fault, and nothing changes.
+
+use super::shared::Shared;
+use super::state::{Doors, State};
+use crate::config::{self, Config};
+use crate::dataset;
+use crate::event::Event;
+use crate::index::Fingerprinter;
+use crate::tls::DecoyKeys;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+
+/// What a reload needs besides what it replaces.
+pub struct Reloader {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// Kept for the life of the process, so that unknown identities keep their decoy keys.
+    pub decoys: DecoyKeys,
+    /// Likewise the secret of the fingerprints.
+    pub fingerprinter: Fingerprinter,
+    /// Where the new generation goes.
+    pub shared: Arc<Shared>,
+}
+
+/// What came of a reload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Whether the new generation is in service.
+    pub reloaded: bool,
+    /// Why not, every fault.
+    pub faults: Vec<String>,
+    /// What is well for now and will not stay so.
+    pub warnings: Vec<String>,
+    /// Lines in service now.
+    pub lines: u64,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+/// Somebody who waits for a reload that begins after they asked.
+pub struct Request {
+    /// Who, for the record.
+    pub by: String,
+    /// Where the outcome goes; nobody may be listening.
+    pub reply: oneshot::Sender<Outcome>,
+}
+
+/// Reloads that wait at most; more is refused as busy.
+pub const WAITING: usize = 16;
+
+/// Serves requests one reload at a time. Requests that came while one ran share the next: none is told of a reload
+/// that began before it asked.
+pub async fn serve(mut requests: mpsc::Receiver<Request>, reloader: Arc<Reloader>) {
+    while let Some(first) = requests.recv().await {
+        let mut waiting = vec![first];
+        while let Ok(another) = requests.try_recv() {
+            waiting.push(another);
+        }
+        let by = waiting.iter().map(|request| request.by.as_str()).collect::<Vec<_>>().join(",");
+        let outcome = {
+            let reloader = Arc::clone(&reloader);
+            // Reading lists takes seconds; it must not hold up the accepting thread.
+            tokio::task::spawn_blocking(move || reloader.reload(&by)).await
+        };
+        let Ok(outcome) = outcome else { continue };
+        for request in waiting {
+            let _ = request.reply.send(outcome.clone());
+        }
+    }
+}
+
+impl Reloader {
+    /// One reload, from reading the file to the swap.
+    #[must_use]
+    pub fn reload(&self, by: &str) -> Outcome {
+        let begun = Instant::now();
+        let built = self.build();
+        let milliseconds = begun.elapsed().as_millis();
+        let (faults, warnings) = match built {
+            Ok((state, warnings)) => {
+                let (lists, lines) = (state.lists.len(), state.lists.lines());
+                self.shared.enter(state);
+                self.tell(Event::Reloaded { by: by.into(), lists, lines, milliseconds });
+                (Vec::new(), warnings)
+            }
+            Err(faults) => {
+                self.shared.metrics.reload_failures.add(1);
+                for fault in &faults {
+                    self.tell(Event::ReloadFailed { by: by.into(), fault: fault.clone() });
+                }
+                (faults, Vec::new())
+            }
+        };
+        for about in &warnings {
+            self.tell(Event::Warned { about: about.clone() });
+        }
+        Outcome {
+            reloaded: faults.is_empty(),
+            faults,
+            warnings,
+            lines: self.shared.state.load().lists.lines(),
+            milliseconds: u64::try_from(milliseconds).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn build(&self) -> Result<(State, Vec<String>), Vec<String>> {
+        let config = config::load(&self.file).map_err(|faults| faults.lines())?;
+        let doors = Doors::build(config, &self.decoys)?;
+        let warnings = doors.warnings.clone();
+        let now = self.shared.state.load();
+        let fixed = needs_restart(&now.config, doors.config());
+        if !fixed.is_empty() {
+            return Err(fixed);
+        }
+        let config = doors.config();
+        let room = config.server.max_index_bytes.saturating_sub(now.lists.bytes());
+        let lists = dataset::load(&config.datasets, &self.fingerprinter, room, &self.shared.teller)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let epoch = now.epoch + 1;
+        Ok((doors.into_state(epoch, lists), warnings))
+    }
+
+    fn tell(&self, event: Event) {
+        self.shared.teller.tell(event);
+    }
+}
+
+/// What a running process cannot change: its sockets and its threads.
+fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let mut fixed = Vec::new();
+    let mut compare = |what: String, same: bool| {
+        if !same {
+            fixed.push(format!("{what}: changed; this needs a restart"));
+        }
+    };
+    compare("[server] threads".into(), old.server.threads == new.server.threads);
+    compare("[server] backlog".into(), old.server.backlog == new.server.backlog);
+    compare("[log]".into(), old.log == new.log);
+    compare("[control]".into(), old.control == new.control);
+    compare("the number of [[listener]]".into(), old.listeners.len() == new.listeners.len());
+    for (old, new) in old.listeners.iter().zip(&new.listeners) {
+        let same = old.name == new.name && old.bind == new.bind;
+        compare(format!("[[listener]] {}: its name, place or address", old.name), same);
+    }
+    fixed
+}

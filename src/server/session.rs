@@ -1,0 +1,325 @@
+//! A session: an identified client asks, every request gets its answer in order, and one read's answers leave in one write.
+//! Knows the protocol, the lists and the deadlines; who the client is was settled before.
+
+use super::shared::Shared;
+use super::state::State;
+use super::wire::Conversation;
+use crate::config;
+use crate::dataset::{Scratch, Selection};
+use crate::event::SessionEnd;
+use crate::identity::{Client, Evidence};
+use crate::protocol::{Answer, Decoder, Invalid, Reason, Request};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+/// Requests looked up together: enough to hide the latency of memory behind prefetching.
+const BATCH: usize = 64;
+
+/// How long a parting peer may take to read the last answer.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// A client that was let in, at one listener.
+pub struct Admitted {
+    /// Who it is and what it may ask.
+    pub client: Client,
+    /// What it proved, to be judged again after a reload.
+    pub evidence: Evidence,
+    /// The listener's place in the configuration.
+    pub listener: usize,
+}
+
+/// What a session came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary {
+    /// Why it ended.
+    pub end: SessionEnd,
+    /// Queries looked up.
+    pub queries: u64,
+    /// Of these, found.
+    pub found: u64,
+    /// Requests that were no queries.
+    pub invalid: u64,
+}
+
+/// Serves one client until either side ends it, and parts properly.
+pub async fn serve<S: Conversation>(stream: &mut S, admitted: Admitted, shared: &Shared) -> Summary {
+    let mut session = Session::new(admitted, shared);
+    let end = session.turns(stream).await.err().unwrap_or(SessionEnd::Lost);
+    if end != SessionEnd::Lost && end != SessionEnd::WriteDeadline {
+        part(stream).await;
+    }
+    Summary { end, queries: session.queries, found: session.found, invalid: session.invalid }
+}
+
+/// Closes our side (TLS close_notify, then FIN) and reads on for a moment: an answer that is still on its way
+/// would be lost to a reset if the socket were closed with unread bytes in it.
+async fn part<S: Conversation>(stream: &mut S) {
+    let parting = async {
+        if stream.shutdown().await.is_ok() {
+            let mut unread = [0; 4096];
+            while stream.wire().read(&mut unread).await.is_ok_and(|bytes| bytes > 0) {}
+        }
+    };
+    let _ = timeout(PARTING, parting).await;
+}
+
+struct Session<'a> {
+    shared: &'a Shared,
+    evidence: Evidence,
+    listener: usize,
+    /// The generation that `selection` belongs to. The generation itself is not held while waiting for the peer:
+    /// an idle session must not keep an old one in memory.
+    epoch: u64,
+    selection: Selection,
+    scratch: Scratch,
+    decoder: Decoder,
+    answers: Vec<u8>,
+    limits: config::Server,
+    last_request: Instant,
+    queries: u64,
+    found: u64,
+    invalid: u64,
+}
+
+/// What one read brought.
+enum Turn {
+    GoOn,
+    TooLong,
+}
+
+impl<'a> Session<'a> {
+    fn new(admitted: Admitted, shared: &'a Shared) -> Session<'a> {
+        let Admitted { client, evidence, listener } = admitted;
+        let state = shared.state.load();
+        let limits = state.config.server.clone();
+        let text = state.doors[listener].listener.text;
+        Session {
+            shared,
+            selection: state.lists.select(client.datasets()),
+            scratch: Scratch::default(),
+            decoder: Decoder::new(limits.max_query_bytes, text),
+            answers: Vec::new(),
+            last_request: Instant::now(),
+            epoch: state.epoch,
+            evidence,
+            listener,
+            limits,
+            queries: 0,
+            found: 0,
+            invalid: 0,
+        }
+    }
+
+    /// Serves turns until there is a reason to end; the error is that reason.
+    async fn turns<S: Conversation>(&mut self, stream: &mut S) -> Result<(), SessionEnd> {
+        let mut calls = self.shared.calls.subscribe();
+        let mut idle = pin!(sleep_until(self.last_request + self.limits.idle_timeout));
+        loop {
+            let epoch = self.epoch;
+            let mut called = pin!(calls.wait_for(move |call| call.stopping || call.epoch != epoch));
+            while self.turn(stream, called.as_mut(), idle.as_mut()).await? {}
+            if self.shared.calls.borrow().stopping {
+                return Err(SessionEnd::ShuttingDown);
+            }
+            self.follow_reload(&self.shared.state.load())?;
+        }
+    }
+
+    /// One turn: read, answer, write. `false` when a call came instead of requests.
+    async fn turn<S: Conversation>(
+        &mut self,
+        stream: &mut S,
+        called: Pin<&mut impl Future>,
+        idle: Pin<&mut Sleep>,
+    ) -> Result<bool, SessionEnd> {
+        let Some(waited) = self.read(stream, called, idle).await? else { return Ok(false) };
+        let turn = self.answer()?;
+        self.write(stream).await?;
+        if let Turn::TooLong = turn {
+            return Err(SessionEnd::QueryTooLong);
+        }
+        self.decoder.discard_answered();
+        if !waited {
+            // More was there at once: let the other sessions of this thread have their turn first.
+            tokio::task::yield_now().await;
+        }
+        Ok(true)
+    }
+
+    /// Reads what is there, one TLS record at most. Returns whether it had to wait for it, or `None` for a call.
+    async fn read<S: Conversation>(
+        &mut self,
+        stream: &mut S,
+        mut called: Pin<&mut impl Future>,
+        mut idle: Pin<&mut Sleep>,
+    ) -> Result<Option<bool>, SessionEnd> {
+        let mut waited = false;
+        poll_fn(|cx| {
+            if called.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(None));
+            }
+            let mut arrived = ReadBuf::new(self.decoder.space());
+            match Pin::new(&mut *stream).poll_read(cx, &mut arrived) {
+                Poll::Ready(Ok(())) => match arrived.filled().len() {
+                    0 => return Poll::Ready(Err(SessionEnd::ClosedByClient)),
+                    bytes => {
+                        self.decoder.filled(bytes);
+                        self.shared.metrics.bytes_read.add(bytes as u64);
+                        return Poll::Ready(Ok(Some(waited)));
+                    }
+                },
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(SessionEnd::Lost)),
+                Poll::Pending => waited = true,
+            }
+            // The timer is set anew only when it fires: most turns never touch it.
+            while idle.as_mut().poll(cx).is_ready() {
+                let until = self.last_request + self.limits.idle_timeout;
+                if until <= Instant::now() {
+                    return Poll::Ready(Err(SessionEnd::Idle));
+                }
+                idle.as_mut().reset(until);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// After a reload the client is judged anew, by the evidence it once gave.
+    fn follow_reload(&mut self, state: &State) -> Result<(), SessionEnd> {
+        if state.epoch != self.epoch {
+            let client = state.admit(&self.evidence, self.listener).map_err(|_| SessionEnd::NoLongerPermitted)?;
+            self.selection = state.lists.select(client.datasets());
+            self.epoch = state.epoch;
+        }
+        Ok(())
+    }
+
+    /// Decodes every whole request, looks up a batch at a time, encodes the answers in order.
+    fn answer(&mut self) -> Result<Turn, SessionEnd> {
+        let state = self.shared.state.load();
+        self.follow_reload(&state)?;
+        let mut turn = Turn::GoOn;
+        let mut requests = self.decoder.requests();
+        let mut batch = [Request::TooLong; BATCH];
+        let mut queries: [&[u8]; BATCH] = [b""; BATCH];
+        let mut found = [false; BATCH];
+        let mut tally = Tally::default();
+        loop {
+            let mut taken = 0;
+            let mut asked = 0;
+            for request in requests.by_ref().take(BATCH) {
+                batch[taken] = request;
+                taken += 1;
+                if let Request::Query(query) = request {
+                    queries[asked] = query;
+                    asked += 1;
+                }
+            }
+            if taken == 0 {
+                break;
+            }
+            found[..asked].fill(false);
+            state.lists.answer_batch(&self.selection, &queries[..asked], &mut found[..asked], &mut self.scratch);
+            let mut hits = found[..asked].iter();
+            for request in &batch[..taken] {
+                let answer = match request {
+                    Request::Query(_) if self.selection.is_empty() => Answer::Error(Reason::NotPermitted),
+                    Request::Query(_) if hits.next() == Some(&true) => Answer::Exists,
+                    Request::Query(_) => Answer::NotFound,
+                    Request::Invalid(_) => Answer::Error(Reason::InvalidQuery),
+                    Request::TooLong => {
+                        turn = Turn::TooLong;
+                        Answer::Error(Reason::QueryTooLong)
+                    }
+                };
+                tally.count(*request, answer);
+                answer.encode(&mut self.answers);
+            }
+        }
+        if tally.requests > 0 {
+            self.last_request = Instant::now();
+            self.settle(&tally);
+        }
+        Ok(turn)
+    }
+
+    fn settle(&mut self, tally: &Tally) {
+        let metrics = &self.shared.metrics;
+        self.queries += tally.exists + tally.not_found + tally.errors;
+        self.found += tally.exists;
+        self.invalid += tally.empty + tally.nul + tally.not_utf8 + tally.too_long;
+        for (counter, amount) in [
+            (&metrics.queries, tally.exists + tally.not_found + tally.errors),
+            (&metrics.found, tally.exists),
+            (&metrics.not_found, tally.not_found),
+            (&metrics.query_errors, tally.errors),
+            (&metrics.invalid_empty, tally.empty),
+            (&metrics.invalid_nul, tally.nul),
+            (&metrics.invalid_utf8, tally.not_utf8),
+            (&metrics.too_long, tally.too_long),
+        ] {
+            if amount > 0 {
+                counter.add(amount);
+            }
+        }
+    }
+
+    /// Writes all answers of this turn in one go. A peer that does not read holds only itself up, and not for ever.
+    async fn write<S: Conversation>(&mut self, stream: &mut S) -> Result<(), SessionEnd> {
+        let mut written = 0;
+        let mut stalled: Option<Pin<Box<Sleep>>> = None;
+        while written < self.answers.len() {
+            let bytes = poll_fn(|cx| {
+                match Pin::new(&mut *stream).poll_write(cx, &self.answers[written..]) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(SessionEnd::Lost)),
+                    Poll::Ready(Ok(bytes)) => return Poll::Ready(Ok(bytes)),
+                    Poll::Pending => {}
+                }
+                let deadline = Instant::now() + self.limits.write_deadline;
+                let timer = stalled.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                timer.as_mut().poll(cx).map(|()| Err(SessionEnd::WriteDeadline))
+            })
+            .await?;
+            written += bytes;
+            stalled = None;
+        }
+        self.shared.metrics.bytes_written.add(self.answers.len() as u64);
+        self.answers.clear();
+        // One turn of tiny queries can leave a large buffer behind; an idle session should not keep it.
+        self.answers.shrink_to(crate::protocol::READ_BYTES);
+        Ok(())
+    }
+}
+
+/// What one turn's requests came to.
+#[derive(Default)]
+struct Tally {
+    requests: u64,
+    exists: u64,
+    not_found: u64,
+    errors: u64,
+    empty: u64,
+    nul: u64,
+    not_utf8: u64,
+    too_long: u64,
+}
+
+impl Tally {
+    fn count(&mut self, request: Request<'_>, answer: Answer) {
+        self.requests += 1;
+        let counter = match (request, answer) {
+            (Request::Invalid(Invalid::Empty), _) => &mut self.empty,
+            (Request::Invalid(Invalid::Nul), _) => &mut self.nul,
+            (Request::Invalid(Invalid::NotUtf8), _) => &mut self.not_utf8,
+            (Request::TooLong, _) => &mut self.too_long,
+            (_, Answer::Exists) => &mut self.exists,
+            (_, Answer::NotFound) => &mut self.not_found,
+            (_, Answer::Error(_)) => &mut self.errors,
+        };
+        *counter += 1;
+    }
+}

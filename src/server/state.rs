@@ -1,0 +1,98 @@
+//! One generation of everything that a reload replaces: configuration, doors with their keys and certificates,
+//! the register of clients, the lists. Immutable; a reload builds a new one aside and swaps it in one step.
+
+use crate::config::{self, Config, Protection};
+use crate::dataset::{self, Lists};
+use crate::identity::{Client, Denied, Evidence, Reader, Register};
+use crate::tls::{Acceptor, DecoyKeys};
+use std::sync::Arc;
+
+/// A generation.
+pub struct State {
+    /// Which generation; grows by one with every reload.
+    pub epoch: u64,
+    /// What the configuration file said.
+    pub config: Config,
+    /// In the order of `config.listeners`, as long as the process lives.
+    pub doors: Vec<Door>,
+    /// The loaded lists.
+    pub lists: Lists,
+    register: Register,
+}
+
+/// A listener, ready to prove who comes.
+pub struct Door {
+    /// As configured.
+    pub listener: config::Listener,
+    /// Its keys and certificates; `None` without TLS.
+    pub acceptor: Option<Arc<Acceptor>>,
+}
+
+/// Everything of a generation but the lists: keys and certificates are read and good.
+pub struct Doors {
+    config: Config,
+    doors: Vec<Door>,
+    register: Register,
+    /// What is well for now and will not stay so, such as a certificate that expires soon.
+    pub warnings: Vec<String>,
+}
+
+impl Doors {
+    /// Reads every key and certificate that the configuration names.
+    ///
+    /// # Errors
+    /// All faults of all listeners, each with the file and what is wrong with it; with them, what is wrong with lists.
+    pub fn build(config: Config, decoys: &DecoyKeys) -> Result<Doors, Vec<String>> {
+        let mut doors = Vec::new();
+        let mut faults = Vec::new();
+        let mut warnings = Vec::new();
+        for listener in &config.listeners {
+            let acceptor = match &listener.protection {
+                Protection::Plain { .. } => None,
+                Protection::Tls { profile, mode } => {
+                    match Acceptor::build(*profile, mode, decoys, Reader::this_process()) {
+                        Ok(acceptor) => {
+                            let about = |warning: &String| format!("listener {}: {warning}", listener.name);
+                            warnings.extend(acceptor.warnings().iter().map(about));
+                            Some(Arc::new(acceptor))
+                        }
+                        Err(found) => {
+                            faults.extend(found.iter().map(|fault| format!("listener {}: {fault}", listener.name)));
+                            continue;
+                        }
+                    }
+                }
+            };
+            doors.push(Door { listener: listener.clone(), acceptor });
+        }
+        if !faults.is_empty() {
+            // A bad key should not hide a missing list: whoever mends one wants to know of the other.
+            faults.extend(dataset::check(&config.datasets).iter().map(ToString::to_string));
+            return Err(faults);
+        }
+        let register = Register::new(&config.clients);
+        Ok(Doors { config, doors, register, warnings })
+    }
+
+    /// The configuration that these were built from.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A whole generation, with its lists.
+    #[must_use]
+    pub fn into_state(self, epoch: u64, lists: Lists) -> State {
+        State { epoch, config: self.config, doors: self.doors, lists, register: self.register }
+    }
+}
+
+impl State {
+    /// Who the evidence makes somebody at a listener.
+    ///
+    /// # Errors
+    /// Why it makes them nobody.
+    pub fn admit(&self, evidence: &Evidence, listener: usize) -> Result<Client, Denied> {
+        self.register.admit(evidence, &self.doors[listener].listener)
+    }
+}

@@ -1,0 +1,354 @@
+//! A daemon's life: refused starts, reload all or nothing under load, status, and stopping without losing an answer.
+#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub)]
+
+mod support;
+
+use rstest::rstest;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use support::daemon::{Daemon, Folder, PATIENCE, field};
+
+const PLAIN: &str = r#"
+[[listener]]
+name = "plain"
+address = "127.0.0.1:0"
+transport = "plain"
+client = "tester"
+allow = ["127.0.0.1"]
+[[dataset]]
+name = "words"
+paths = "words.txt"
+"#;
+
+fn start(words: &str) -> Daemon {
+    let folder = Folder::new();
+    folder.write("words.txt", words);
+    Daemon::start(folder, PLAIN)
+}
+
+/// One question on a connection of its own; `None` when the daemon closes without an answer.
+fn ask(daemon: &mut Daemon, query: &str) -> Option<String> {
+    let stream = TcpStream::connect(daemon.address("plain")).ok()?;
+    ask_on(&mut BufReader::new(stream), query)
+}
+
+fn ask_on(stream: &mut BufReader<TcpStream>, query: &str) -> Option<String> {
+    stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+    writeln!(stream.get_ref(), "{query}").ok()?;
+    let mut answer = String::new();
+    stream.read_line(&mut answer).ok()?;
+    (!answer.is_empty()).then(|| answer.trim_end().to_owned())
+}
+
+fn linekeepd(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_linekeepd")).args(arguments).output().unwrap()
+}
+
+const FOUND: &str = "STRING EXISTS";
+const MISSING: &str = "STRING NOT FOUND";
+
+#[rstest]
+#[case::by_signal(false)]
+#[case::by_linekeepctl(true)]
+fn all_or_nothing_reload_takes_lists_and_allowlist_in_one_step(#[case] by_ctl: bool) {
+    let mut daemon = start("old\n");
+    assert_eq!(ask(&mut daemon, "old").as_deref(), Some(FOUND));
+    assert_eq!(ask(&mut daemon, "new").as_deref(), Some(MISSING));
+    daemon.folder.write("words.txt", "new\n");
+    assert_eq!(ask(&mut daemon, "new").as_deref(), Some(MISSING), "nothing changes before the reload");
+    let address = daemon.address("plain");
+    let mut open = BufReader::new(TcpStream::connect(address).unwrap());
+    assert_eq!(ask_on(&mut open, "new").as_deref(), Some(MISSING));
+    daemon.folder.configure(&PLAIN.replace("127.0.0.1\"]", "127.0.0.2\"]"));
+    if by_ctl {
+        let output = daemon.ctl(&["reload"]);
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 lines in service"), "{output:?}");
+    } else {
+        daemon.signal("HUP");
+    }
+    daemon.wait_for("event=reloaded");
+    // The session that was open sees the new list; a new connection from this address is refused.
+    assert_eq!(ask_on(&mut open, "new").as_deref(), Some(FOUND));
+    assert_eq!(ask_on(&mut open, "old").as_deref(), Some(MISSING));
+    let mut refused = TcpStream::connect(address).unwrap();
+    let mut nothing = Vec::new();
+    let _ = refused.read_to_end(&mut nothing);
+    assert!(nothing.is_empty());
+    daemon.wait_for("event=connection-refused reason=allowlist");
+}
+
+#[rstest]
+#[case::list_gone("rm", "words.txt")]
+#[case::configuration_broken("[[listener]\n", "linekeep.toml")]
+#[case::unknown_key("[server]\nthreds = 1\n", "threads")]
+#[case::needs_restart("[server]\nthreads = 9\n", "restart")]
+fn all_or_nothing_a_faulty_reload_changes_nothing_and_says_why(#[case] breakage: &str, #[case] named: &str) {
+    let mut daemon = start("old\n");
+    if breakage == "rm" {
+        std::fs::remove_file(daemon.folder.path().join("words.txt")).unwrap();
+    } else {
+        daemon.folder.write("words.txt", "new\n");
+        daemon.folder.configure(&format!("{breakage}{PLAIN}"));
+    }
+    let output = daemon.ctl(&["reload"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(words.contains(named) && words.contains("last good state"), "{words}");
+    let record = daemon.wait_for("event=reload-failed");
+    assert!(record.contains(named), "{record}");
+    assert_eq!(ask(&mut daemon, "old").as_deref(), Some(FOUND));
+    assert_eq!(ask(&mut daemon, "new").as_deref(), Some(MISSING));
+    assert_eq!(daemon.counter("reload_failures_total"), 1);
+    assert_eq!(daemon.counter("reloads_total"), 0);
+}
+
+#[test]
+fn all_or_nothing_not_one_query_is_lost_while_reloading() {
+    let mut daemon = start("always\n");
+    let address = daemon.address("plain");
+    let done = Arc::new(AtomicBool::new(false));
+    let asking = {
+        let done = Arc::clone(&done);
+        std::thread::spawn(move || {
+            let mut stream = BufReader::new(TcpStream::connect(address).unwrap());
+            let mut asked = 0u64;
+            while !done.load(Ordering::Relaxed) {
+                assert_eq!(ask_on(&mut stream, "always").as_deref(), Some(FOUND), "after {asked} answers");
+                assert_eq!(ask_on(&mut stream, "never").as_deref(), Some(MISSING));
+                asked += 1;
+            }
+            asked
+        })
+    };
+    for round in 0..20 {
+        let lines: String = (0..5000).map(|line| format!("{round}-{line}\n")).collect();
+        daemon.folder.write("next.txt", format!("{lines}always\n"));
+        std::fs::rename(daemon.folder.path().join("next.txt"), daemon.folder.path().join("words.txt")).unwrap();
+        let output = daemon.ctl(&["reload", "--json"]);
+        assert!(output.status.success(), "{output:?}");
+    }
+    done.store(true, Ordering::Relaxed);
+    assert!(asking.join().unwrap() > 0);
+    assert_eq!(daemon.status()["generation"], 20);
+}
+
+#[test]
+fn status_tells_lists_listeners_connections_and_counters() {
+    let mut daemon = start("a\nb\nb\n");
+    let mut open = BufReader::new(TcpStream::connect(daemon.address("plain")).unwrap());
+    assert_eq!(ask_on(&mut open, "a").as_deref(), Some(FOUND));
+    let status = daemon.status();
+    assert_eq!(status["connections"], 1);
+    assert_eq!(status["listeners"][0]["name"], "plain");
+    assert_eq!(status["listeners"][0]["address"], daemon.address("plain").to_string());
+    assert_eq!(status["lists"][0]["lines"], 3);
+    assert_eq!(status["lists"][0]["distinct"], 2);
+    assert_eq!(status["counters"]["queries_found_total"], 1);
+    let people = String::from_utf8(daemon.ctl(&["status"]).stdout).unwrap();
+    for word in ["words", "plain", "queries_found_total", "1 of 1024"] {
+        assert!(people.contains(word), "{word} in {people}");
+    }
+}
+
+#[test]
+fn linekeepctl_without_a_daemon_says_what_to_look_at() {
+    let folder = Folder::new();
+    let output = Command::new(env!("CARGO_BIN_EXE_linekeepctl"))
+        .args(["--socket", folder.path().join("none.sock").to_str().unwrap(), "status"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is linekeepd running"), "{output:?}");
+}
+
+#[test]
+fn the_control_socket_answers_nonsense_with_an_error_and_is_not_open_to_all() {
+    use std::os::unix::fs::PermissionsExt;
+    let daemon = start("a\n");
+    let path = daemon.folder.path().join("control.sock");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    stream.write_all(b"{\"command\":\"format-disk\"}\n").unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    assert!(reply.contains("not a command"), "{reply}");
+    assert_eq!(daemon.status()["generation"], 0);
+}
+
+#[rstest]
+#[case("TERM")]
+#[case("INT")]
+fn stopping_answers_what_was_read_and_frees_the_port_at_once(#[case] signal: &str) {
+    let mut daemon = start("known\n");
+    let address = daemon.address("plain");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    assert_eq!(ask_on(&mut reader, "known").as_deref(), Some(FOUND));
+    stream.write_all(&b"known\n".repeat(100)).unwrap();
+    // The hundred requests are with the daemon once the first of their answers is here.
+    let mut answer = String::new();
+    reader.read_line(&mut answer).unwrap();
+    daemon.signal(signal);
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, format!("{FOUND}\n").repeat(99));
+    drop((reader, stream));
+    let (status, records) = daemon.ended();
+    assert_eq!(status.code(), Some(0), "{records:#?}");
+    assert!(records.iter().any(|line| line.contains("event=session-ended") && line.contains("reason=shutting-down")));
+    assert!(records.last().is_some_and(|line| line.contains("event=stopped") && line.contains("cut-connections=0")));
+    TcpListener::bind(address).unwrap();
+}
+
+#[test]
+fn bounded_a_stop_cuts_who_does_not_read_after_the_drain_deadline() {
+    let folder = Folder::new();
+    folder.write("words.txt", "known\n");
+    let mut daemon = Daemon::start(folder, &format!("[server]\ndrain-deadline = \"1s\"\n{PLAIN}"));
+    let mut stream = TcpStream::connect(daemon.address("plain")).unwrap();
+    // Fill both directions until the daemon stands in a write: our own writes stop being taken.
+    stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    let requests = b"known\n".repeat(4096);
+    while stream.write_all(&requests).is_ok() {}
+    let (status, records) = daemon.stop();
+    assert_eq!(status.code(), Some(0));
+    let last = records.last().unwrap();
+    assert_eq!(field(last, "cut-connections"), "1", "{records:#?}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let folder = Folder::new();
+    folder.write("words.txt", "known\n");
+    let mut daemon =
+        Daemon::start(folder, &format!("[server]\ndrain-deadline = \"1h\"\nwrite-deadline = \"1h\"\n{PLAIN}"));
+    let mut stream = TcpStream::connect(daemon.address("plain")).unwrap();
+    stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    let requests = b"known\n".repeat(4096);
+    while stream.write_all(&requests).is_ok() {}
+    daemon.signal("TERM");
+    daemon.wait_for("event=stopping");
+    let (status, _) = daemon.stop();
+    assert_eq!(status.code(), Some(143));
+}
+
+#[test]
+fn a_taken_port_is_refused_with_a_word_and_a_status() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = Folder::new();
+    folder.write("words.txt", "a\n");
+    let daemon = Daemon::spawn(folder, &PLAIN.replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string()));
+    let (status, words) = daemon.ended();
+    assert_eq!(status.code(), Some(69));
+    assert!(words.iter().any(|line| line.contains("another process listens here")), "{words:?}");
+}
+
+#[test]
+fn no_silent_no_a_missing_list_keeps_the_daemon_from_starting() {
+    let daemon = Daemon::spawn(Folder::new(), PLAIN);
+    let (status, words) = daemon.ended();
+    assert_eq!(status.code(), Some(69));
+    assert!(words.iter().any(|line| line.starts_with("linekeepd:") && line.contains("words.txt")), "{words:?}");
+}
+
+#[test]
+fn check_tells_all_faults_at_once_with_status_78() {
+    let folder = Folder::new();
+    let file = folder.configure(&format!("[server]\nthreds = 3\nbacklog = \"many\"\n{PLAIN}colour = 1\n"));
+    let output = linekeepd(&["check", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    for named in ["threds", "did you mean", "backlog", "colour"] {
+        assert!(words.contains(named), "{named} in {words}");
+    }
+}
+
+#[test]
+fn a_bad_keyring_does_not_hide_a_missing_list() {
+    let folder = Folder::new();
+    folder.write("keyring", "alice:short\nalice:00\n");
+    let psk = PLAIN.replace("transport = \"plain\"\nclient = \"tester\"", "mode = \"psk\"\nkeyring = \"keyring\"");
+    let file = folder.configure(&psk);
+    let output = linekeepd(&["check", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    for named in ["keyring:1", "keyring:2", "words.txt"] {
+        assert!(words.contains(named), "{named} in {words}");
+    }
+    assert!(!words.contains("short"), "what stands in a keyring is not told: {words}");
+}
+
+#[test]
+fn check_says_good_when_the_daemon_would_start() {
+    let folder = Folder::new();
+    folder.write("words.txt", "a\n");
+    let file = folder.configure(PLAIN);
+    let output = linekeepd(&["check", "--config", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("good (1 listeners, 1 lists, 0 clients)"), "{output:?}");
+    std::fs::remove_file(folder.path().join("words.txt")).unwrap();
+    let output = linekeepd(&["check", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78));
+}
+
+#[test]
+fn records_reach_the_local_syslog_one_datagram_each() {
+    let folder = Folder::new();
+    folder.write("words.txt", "a\n");
+    let path = folder.path().join("log");
+    let syslog = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    syslog.set_read_timeout(Some(PATIENCE)).unwrap();
+    let file = folder.write(
+        "linekeep.toml",
+        format!("[log]\nsyslog-socket = \"{}\"\n[control]\nenabled = false\n{PLAIN}", path.display()),
+    );
+    let mut child = Command::new(env!("CARGO_BIN_EXE_linekeepd"))
+        .args(["--config", file.to_str().unwrap()])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut datagram = [0; 8192];
+    let mut events = Vec::new();
+    while events.last().is_none_or(|event| event != "ready") {
+        let length = syslog.recv(&mut datagram).unwrap();
+        let line = String::from_utf8(datagram[..length].to_vec()).unwrap();
+        assert!(line.contains(&format!("linekeepd[{}]: event=", child.id())), "{line}");
+        assert!(!line.contains('\n'), "{line}");
+        events.push(line[line.find("event=").unwrap() + 6..].split(' ').next().unwrap().to_owned());
+    }
+    assert_eq!(events, ["starting", "listener-up", "listener-open", "ready"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Enough lines that reading them takes far longer than a signal.
+fn long_list() -> Vec<u8> {
+    b"0123456789\n".repeat(6_000_000)
+}
+
+#[test]
+fn a_stop_while_lists_are_read_is_obeyed_at_once() {
+    let folder = Folder::new();
+    folder.write("words.txt", long_list());
+    let mut daemon = Daemon::spawn(folder, PLAIN);
+    daemon.wait_for("event=starting");
+    let (status, records) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{records:#?}");
+    assert!(records.last().is_some_and(|line| line.contains("event=stopped")), "{records:#?}");
+    assert!(!records.iter().any(|line| line.contains("event=ready")), "read to the end before it stopped");
+}
+
+#[test]
+fn a_hangup_while_lists_are_read_does_not_end_the_daemon() {
+    let folder = Folder::new();
+    folder.write("words.txt", long_list());
+    let mut daemon = Daemon::spawn(folder, PLAIN);
+    daemon.wait_for("event=starting");
+    daemon.signal("HUP");
+    daemon.wait_for("event=ready");
+    assert_eq!(ask(&mut daemon, "0123456789").as_deref(), Some(FOUND));
+}

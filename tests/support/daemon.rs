@@ -1,0 +1,197 @@
+//! A real `linekeepd` process on ports that the kernel chose. Readiness is its own word on standard error; nothing sleeps.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Longer than anything here takes on a busy machine; reached only by a defect.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Daemon {
+    child: Child,
+    events: Receiver<String>,
+    seen: Vec<String>,
+    pub folder: Folder,
+}
+
+/// The folder in which one daemon lives: its configuration, keys and lists.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Writes a file that only its owner may read.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        super::pki::write_private(&self.path().join(name), content.as_ref())
+    }
+
+    pub fn configure(&self, sections: &str) -> PathBuf {
+        self.write("linekeep.toml", format!("{}\n{sections}", self.common()))
+    }
+
+    /// What every test's configuration begins with; `[server]` is left to the test.
+    fn common(&self) -> String {
+        format!(
+            "[log]\nlevel = \"info\"\nsyslog = false\n[control]\nsocket = \"{}\"\n",
+            self.path().join("control.sock").display()
+        )
+    }
+}
+
+impl Daemon {
+    /// Starts with these sections besides `[log]` and `[control]`, and waits until it is ready.
+    pub fn start(folder: Folder, sections: &str) -> Daemon {
+        let mut daemon = Daemon::spawn(folder, sections);
+        daemon.wait_for("event=ready ");
+        daemon
+    }
+
+    /// Starts without waiting.
+    pub fn spawn(folder: Folder, sections: &str) -> Daemon {
+        let file = folder.configure(sections);
+        Daemon::spawn_with(folder, &file)
+    }
+
+    /// Starts with a configuration file that the test wrote whole.
+    pub fn spawn_with(folder: Folder, file: &Path) -> Daemon {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_linekeepd"))
+            .arg("--config")
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, events) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Daemon { child, events, seen: Vec::new(), folder }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The first record, now or later, that holds all the words; panics when none comes.
+    pub fn wait_for(&mut self, words: &str) -> String {
+        let holds = |line: &String| words.split_whitespace().all(|word| line.contains(word));
+        if let Some(line) = self.seen.iter().find(|line| holds(line)) {
+            return line.clone();
+        }
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if holds(&line) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("no record with {words:?} in {:#?}", self.seen),
+                Err(RecvTimeoutError::Disconnected) => panic!("ended without {words:?}: {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// Every record so far that holds all the words, after waiting for one that holds `until`.
+    pub fn count_until(&mut self, words: &str, until: &str) -> usize {
+        self.wait_for(until);
+        self.seen.iter().filter(|line| words.split_whitespace().all(|word| line.contains(word))).count()
+    }
+
+    /// Forgets the records so far, so that the next wait is for a new one.
+    pub fn forget(&mut self) {
+        while let Ok(line) = self.events.try_recv() {
+            drop(line);
+        }
+        self.seen.clear();
+    }
+
+    /// Where a listener listens.
+    pub fn address(&mut self, listener: &str) -> SocketAddr {
+        let line = self.wait_for(&format!("event=listener-up listener={listener} "));
+        field(&line, "address").parse().unwrap()
+    }
+
+    pub fn ctl(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_linekeepctl"))
+            .arg("--socket")
+            .arg(self.folder.path().join("control.sock"))
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    /// One counter, as `linekeepctl status --json` tells it.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.status()["counters"][name].as_u64().unwrap_or_else(|| panic!("no counter {name}"))
+    }
+
+    pub fn status(&self) -> serde_json::Value {
+        let output = self.ctl(&["status", "--json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let killed = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Waits until the process ends by itself, and returns what it told.
+    pub fn ended(mut self) -> (ExitStatus, Vec<String>) {
+        let until = Instant::now() + PATIENCE;
+        while let Ok(line) = self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            self.seen.push(line);
+        }
+        assert!(Instant::now() < until, "still running: {:#?}", self.seen);
+        let status = self.child.wait().unwrap();
+        (status, std::mem::take(&mut self.seen))
+    }
+
+    /// Stops as systemd does.
+    pub fn stop(self) -> (ExitStatus, Vec<String>) {
+        self.signal("TERM");
+        self.ended()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A field of a record, without quotes.
+pub fn field<'a>(record: &'a str, name: &str) -> &'a str {
+    let start = record.find(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {record}")) + name.len() + 2;
+    let rest = &record[start..];
+    match rest.strip_prefix('"') {
+        Some(quoted) => &quoted[..quoted.find('"').unwrap()],
+        None => &rest[..rest.find(' ').unwrap_or(rest.len())],
+    }
+}
