@@ -99,8 +99,12 @@ impl<S: AsyncRead + Unpin, K: Sink> Exchange<'_, S, K> {
 
     fn poll(&mut self, cx: &mut Context<'_>, mut silence: Pin<&mut Sleep>) -> Poll<Result<(), Error>> {
         loop {
-            let awaited = self.buffers.window.awaits_answer();
+            let was_due = self.answer_is_due();
             let mut moved = self.poll_source(cx)?;
+            // Before the next read: a server may close as soon as it has answered everything.
+            if self.progress.source_ended && self.buffers.window.is_empty() {
+                return Poll::Ready(self.end());
+            }
             if self.progress.cut {
                 if !self.buffers.window.is_empty() {
                     return Poll::Ready(Err(self.line_too_long()));
@@ -109,23 +113,24 @@ impl<S: AsyncRead + Unpin, K: Sink> Exchange<'_, S, K> {
                 moved |= self.poll_send(cx);
                 let answered = self.poll_answers(cx)?;
                 moved |= answered;
-                if answered || (!awaited && self.buffers.window.awaits_answer()) {
+                if answered || (!was_due && self.answer_is_due()) {
                     silence.as_mut().reset(Instant::now() + self.reply_timeout);
                 }
-            }
-            if self.progress.source_ended && self.buffers.window.is_empty() {
-                return Poll::Ready(self.end());
             }
             if moved {
                 continue;
             }
             self.sink.pause().map_err(Error::Sink)?;
-            if self.buffers.window.awaits_answer() && silence.as_mut().poll(cx).is_ready() {
+            if self.answer_is_due() && silence.as_mut().poll(cx).is_ready() {
                 let (server, answered) = (self.peer.server.clone(), self.progress.answered);
                 return Poll::Ready(Err(Error::Silent { server, answered, after: self.reply_timeout }));
             }
             return Poll::Pending;
         }
+    }
+
+    fn answer_is_due(&self) -> bool {
+        self.buffers.window.answer_is_due() || self.progress.write_error.is_some()
     }
 
     fn end(&mut self) -> Result<(), Error> {

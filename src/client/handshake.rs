@@ -41,7 +41,7 @@ pub(super) async fn secure(socket: Wire, options: &Options) -> Result<(Wire, Opt
             (demand_certificate(trust, &name, own.as_ref(), options.profile)?, claim)
         }
     };
-    let doubt = note_doubt(&mut ssl);
+    let doubt = verify_and_note(&mut ssl);
     let mut stream = SslStream::new(ssl, socket)?;
     if let Err(error) = Pin::new(&mut stream).connect().await {
         let doubt = doubt.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -144,7 +144,6 @@ fn common(profile: Profile) -> Result<SslContextBuilder, ErrorStack> {
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     // A write that has to wait is tried again from a buffer that has grown or moved meanwhile.
     builder.set_mode(SslMode::AUTO_RETRY | SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER);
-    builder.set_verify(SslVerifyMode::PEER);
     Ok(builder)
 }
 
@@ -156,8 +155,9 @@ struct Doubt {
     names: String,
 }
 
-/// Keeps the first thing that verification finds: afterwards OpenSSL no longer shows the certificate.
-fn note_doubt(ssl: &mut Ssl) -> Arc<Mutex<Option<Doubt>>> {
+/// Has the server's certificate verified, should it show one, and keeps the first thing that is found:
+/// afterwards OpenSSL no longer shows the certificate.
+fn verify_and_note(ssl: &mut Ssl) -> Arc<Mutex<Option<Doubt>>> {
     let noted = Arc::new(Mutex::new(None));
     let note = Arc::clone(&noted);
     ssl.set_verify_callback(SslVerifyMode::PEER, move |good: bool, store: &mut X509StoreContextRef| {

@@ -60,9 +60,9 @@ impl Window {
         self.sent = self.filled.min(self.sent + bytes);
     }
 
-    /// Whether bytes were sent that are not answered.
-    pub(super) fn awaits_answer(&self) -> bool {
-        self.sent > self.answered
+    /// Whether the server's silence would be its fault: a line is whole (a begun one waits for its source), or no more fits in.
+    pub(super) fn answer_is_due(&self) -> bool {
+        self.filled == CAPACITY || memchr::memchr(b'\n', self.part(self.answered..self.filled)).is_some()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -71,7 +71,7 @@ impl Window {
 
     /// The first line that awaits its answer.
     pub(super) fn awaiting(&self) -> Option<Awaiting<'_>> {
-        if !self.awaits_answer() {
+        if self.sent == self.answered {
             return None;
         }
         let kept = self.part(self.answered..self.filled);

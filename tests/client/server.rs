@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpSocket, UnixListener};
 use tokio::sync::oneshot;
 
 /// Limit of one query in bytes.
 pub const MAX_QUERY_BYTES: usize = 4096;
+const SOCKET_BUFFER_BYTES: u32 = 16 * 1024;
 
 /// What the server does once TLS stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +122,12 @@ impl Drop for Server {
 async fn accept(at: At, shared: Shared, tell_port: mpsc::Sender<u16>) {
     match at {
         At::Loopback => {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let socket = TcpSocket::new_v4().unwrap();
+            // Small, so that back-pressure is felt after a few lines.
+            socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES).unwrap();
+            socket.set_send_buffer_size(SOCKET_BUFFER_BYTES).unwrap();
+            socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let listener = socket.listen(64).unwrap();
             tell_port.send(listener.local_addr().unwrap().port()).unwrap();
             loop {
                 let (socket, source) = listener.accept().await.unwrap();
