@@ -158,6 +158,7 @@ impl<'a> Session<'a> {
         mut idle: Pin<&mut Sleep>,
     ) -> Result<Option<bool>, SessionEnd> {
         let mut waited = false;
+        stream.wire().begin_turn();
         poll_fn(|cx| {
             if called.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Ok(None));

@@ -7,11 +7,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_openssl::SslStream;
 
-/// A socket.
-pub enum Wire {
-    /// TCP.
+/// Bytes that one turn may take from the wire: two reads of OpenSSL's, each a record at most.
+///
+/// TLS messages that bring no application data (key updates, say) are handled inside one read of OpenSSL's, one after
+/// another, for as long as there are any. A peer that sends nothing else would hold its thread: here it has to let go.
+const TURN_BYTES: usize = 2 * (16 * 1024 + 256);
+
+/// A connection's socket, which lets others have their turn.
+pub struct Wire {
+    socket: Socket,
+    /// Bytes taken since the turn began.
+    taken: usize,
+}
+
+enum Socket {
     Tcp(TcpStream),
-    /// UNIX.
     Unix(UnixStream),
 }
 
@@ -29,10 +39,18 @@ impl Accepted {
     /// # Errors
     /// When the runtime cannot watch it.
     pub fn into_wire(self) -> io::Result<Wire> {
-        Ok(match self {
-            Accepted::Tcp(socket) => Wire::Tcp(TcpStream::from_std(socket)?),
-            Accepted::Unix(socket) => Wire::Unix(UnixStream::from_std(socket)?),
-        })
+        let socket = match self {
+            Accepted::Tcp(socket) => Socket::Tcp(TcpStream::from_std(socket)?),
+            Accepted::Unix(socket) => Socket::Unix(UnixStream::from_std(socket)?),
+        };
+        Ok(Wire { socket, taken: 0 })
+    }
+}
+
+impl Wire {
+    /// Begins a turn: it may take [`TURN_BYTES`] before it has to let others have theirs.
+    pub fn begin_turn(&mut self) {
+        self.taken = 0;
     }
 }
 
@@ -57,16 +75,28 @@ impl Conversation for SslStream<Wire> {
 /// Runs the same call on whichever socket it is.
 macro_rules! on_socket {
     ($self:ident, $socket:ident => $call:expr) => {
-        match $self.get_mut() {
-            Wire::Tcp($socket) => $call,
-            Wire::Unix($socket) => $call,
+        match &mut $self.get_mut().socket {
+            Socket::Tcp($socket) => $call,
+            Socket::Unix($socket) => $call,
         }
     };
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self, socket => Pin::new(socket).poll_read(cx, buffer))
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.taken >= TURN_BYTES {
+            self.begin_turn();
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let wire = &mut *self;
+        let read = match &mut wire.socket {
+            Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+        };
+        wire.taken += buffer.filled().len() - before;
+        read
     }
 }
 
@@ -81,5 +111,50 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on_socket!(self, socket => Pin::new(socket).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::io::Write;
+
+    /// A peer that always has more to say gets a turn, then the others do, then it goes on where it was.
+    #[tokio::test]
+    async fn bounded_no_peer_holds_its_thread_whatever_it_sends() {
+        let (mut peer, ours) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let said = vec![7; 3 * TURN_BYTES];
+        let writing = std::thread::spawn({
+            let said = said.clone();
+            move || peer.write_all(&said).unwrap()
+        });
+        let mut wire = Accepted::Unix(ours).into_wire().unwrap();
+        let (mut heard, mut turns) = (Vec::new(), 0);
+        while heard.len() < said.len() {
+            turns += 1;
+            let mut in_this_turn = 0;
+            poll_fn(|cx| {
+                loop {
+                    let mut space = [0; 4096];
+                    let mut buffer = ReadBuf::new(&mut space);
+                    match Pin::new(&mut wire).poll_read(cx, &mut buffer) {
+                        Poll::Ready(read) => read.unwrap(),
+                        Poll::Pending => return if in_this_turn > 0 { Poll::Ready(()) } else { Poll::Pending },
+                    }
+                    in_this_turn += buffer.filled().len();
+                    heard.extend_from_slice(buffer.filled());
+                    if buffer.filled().is_empty() || heard.len() == said.len() {
+                        return Poll::Ready(());
+                    }
+                }
+            })
+            .await;
+            assert!(in_this_turn < TURN_BYTES + 4096, "{in_this_turn} bytes in one turn");
+        }
+        writing.join().unwrap();
+        assert_eq!(heard, said);
+        assert!(turns >= 3);
     }
 }
