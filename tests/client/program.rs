@@ -94,9 +94,9 @@ fn exit_codes_are_those_of_grep(#[case] lines: &[&str], #[case] code: i32) {
 #[rstest]
 #[case::table(&[], "found\tknown\nmissing\tx\nerror\t\tinvalid query\nmissing\tcr\r\n", "")]
 #[case::json(&["--json"], "{\"line\":\"known\",\"answer\":\"found\"}\n{\"line\":\"x\",\"answer\":\"missing\"}\n{\"line\":\"\",\"answer\":\"error\",\"reason\":\"invalid query\"}\n{\"line\":\"cr\\r\",\"answer\":\"missing\"}\n", "")]
-#[case::found(&["--found"], "known\n", "linekeep: : invalid query\n")]
-#[case::missing(&["--missing"], "x\ncr\r\n", "linekeep: : invalid query\n")]
-#[case::quiet(&["--quiet"], "", "linekeep: : invalid query\n")]
+#[case::found(&["--found"], "known\n", "linekeep: line 3 ``: invalid query\n")]
+#[case::missing(&["--missing"], "x\ncr\r\n", "linekeep: line 3 ``: invalid query\n")]
+#[case::quiet(&["--quiet"], "", "linekeep: line 3 ``: invalid query\n")]
 fn standard_input_is_looked_up_in_order(#[case] options: &[&str], #[case] out: &str, #[case] err: &str) {
     let mut arguments = options.to_vec();
     arguments.push("-");
@@ -206,7 +206,9 @@ fn a_line_too_long_for_the_server_is_named() {
     input.extend(b"\nknown\n");
     let said = Local::start(Behaviour::Correct).lookup(&["--found", "-"], &input);
     assert_eq!((said.code, said.out.as_str()), (Some(2), "known\n"));
-    assert!(said.err.contains("line 2 is longer than"), "{said:?}");
+    assert!(said.err.starts_with("linekeep: line 2 `aaaaa"), "{said:?}");
+    assert!(said.err.contains("a...`: query too long\nlinekeep: line 2 is longer than"), "{said:?}");
+    assert!(said.err.len() < 400, "{said:?}");
 }
 
 #[test]

@@ -9,6 +9,8 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 /// Errors that are told one by one on standard error where standard output does not show them; then only their number.
 const ERRORS_TOLD: u64 = 10;
+/// How much of a line such an error shows.
+const TOLD_BYTES: usize = 60;
 /// Output collected before it is written, while more answers are there.
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -136,7 +138,10 @@ impl Sink for &mut Report {
             (Show::Wire, _) => self.wire(line, answer)?,
             (Show::Found, Answer::Exists) | (Show::Missing, Answer::NotFound) => self.raw(line)?,
             (_, Answer::Error(reason)) if self.errors <= ERRORS_TOLD => {
-                self.progress.beside(|| complain(&format_args!("{}: {}", Escaped(line), reason.word())));
+                let number = self.found + self.missing + self.errors;
+                let (begin, more) = line.get(..TOLD_BYTES).map_or((line, ""), |begin| (begin, "..."));
+                let told = format!("line {number} `{}{more}`: {}", Escaped(begin), reason.word());
+                self.progress.beside(|| complain(&told));
             }
             (Show::Found | Show::Missing | Show::Nothing, _) => {}
         }
