@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use zeroize::Zeroize;
 
 /// Exit statuses of the daemon, as sysexits.h names them.
 mod exit {
@@ -217,7 +218,9 @@ fn bind(config: &Config) -> Result<(Vec<Bound>, Option<BoundControl>), Failure> 
 fn draw_fingerprinter() -> Result<Fingerprinter, Failure> {
     let mut key = [0; 16];
     openssl::rand::rand_bytes(&mut key).map_err(|error| Failure::new(exit::OSERR, &error))?;
-    Ok(Fingerprinter::new(key))
+    let fingerprinter = Fingerprinter::new(key);
+    key.zeroize();
+    Ok(fingerprinter)
 }
 
 /// Says everything that would keep the daemon from starting, and nothing else happens.
