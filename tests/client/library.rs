@@ -342,7 +342,7 @@ fn a_line_that_is_none_is_refused_before_a_byte_is_sent(#[case] line: &[u8], #[c
     let server = Server::start(Some(psk(Tls::V13, "siem", KEY)), Behaviour::Correct, KNOWN);
     run(async {
         let mut client = Client::connect(&at(&server, key("siem", KEY))).await.unwrap();
-        let error = client.lookup_batch(&[b"known", line]).await.unwrap_err();
+        let error = client.lookup_batch(&[&b"known"[..], line]).await.unwrap_err();
         assert!(matches!(error, Error::InvalidLine(found) if found == why), "{error:?}");
         assert_eq!(client.lookup(b"known").await.unwrap(), Answer::Exists);
     });
