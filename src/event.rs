@@ -80,6 +80,8 @@ pub enum SessionEnd {
     Lost,
     /// The server stops.
     ShuttingDown,
+    /// The server stopped before the session had finished.
+    CutAtStop,
     /// A reload took the client's right to be here.
     NoLongerPermitted,
 }
@@ -95,6 +97,7 @@ impl SessionEnd {
             SessionEnd::QueryTooLong => "query-too-long",
             SessionEnd::Lost => "connection-lost",
             SessionEnd::ShuttingDown => "shutting-down",
+            SessionEnd::CutAtStop => "cut-at-stop",
             SessionEnd::NoLongerPermitted => "no-longer-permitted",
         }
     }

@@ -199,13 +199,15 @@ fn bounded_a_stop_cuts_who_does_not_read_after_the_drain_deadline() {
     let mut daemon = Daemon::start(folder, &format!("[server]\ndrain-deadline = \"1s\"\n{PLAIN}"));
     let mut stream = TcpStream::connect(daemon.address("plain")).unwrap();
     // Fill both directions until the daemon stands in a write: our own writes stop being taken.
-    stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    stream.set_write_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
     let requests = b"known\n".repeat(4096);
     while stream.write_all(&requests).is_ok() {}
     let (status, records) = daemon.stop();
     assert_eq!(status.code(), Some(0));
     let last = records.last().unwrap();
     assert_eq!(field(last, "cut-connections"), "1", "{records:#?}");
+    let cut = |line: &&String| line.contains("event=session-ended") && line.contains("reason=cut-at-stop");
+    assert_eq!(records.iter().filter(cut).count(), 1, "{records:#?}");
 }
 
 #[test]
@@ -215,7 +217,7 @@ fn a_second_signal_ends_at_once() {
     let mut daemon =
         Daemon::start(folder, &format!("[server]\ndrain-deadline = \"1h\"\nwrite-deadline = \"1h\"\n{PLAIN}"));
     let mut stream = TcpStream::connect(daemon.address("plain")).unwrap();
-    stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    stream.set_write_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
     let requests = b"known\n".repeat(4096);
     while stream.write_all(&requests).is_ok() {}
     daemon.signal("TERM");
@@ -383,4 +385,39 @@ fn an_emptied_list_is_warned_about_at_reload() {
     let output = daemon.ctl(&["reload"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("warning: list words: not one line in it"), "{output:?}");
     daemon.wait_for("event=warning words");
+}
+
+/// Connects to the control socket as user and group `nobody`, and says what came of it.
+fn status_as_nobody(daemon: &Daemon, group: u32) -> String {
+    let script = "\
+import os, socket, sys
+os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(65534)
+control = socket.socket(socket.AF_UNIX)
+control.connect(sys.argv[1])
+control.sendall(b'{\"command\":\"status\"}\\n')
+print(control.makefile().readline())
+";
+    let socket = daemon.folder.path().join("control.sock");
+    let output = Command::new("python3").args(["-c", script]).arg(socket).arg(group.to_string()).output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn the_control_socket_is_open_to_its_group_and_to_nobody_else() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = Folder::new();
+    if std::fs::metadata(folder.path()).unwrap().uid() != 0 {
+        eprintln!("SKIPPED: only root can become somebody else");
+        return;
+    }
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder.write("words.txt", "a\n");
+    let control = format!("socket = \"{}\"", folder.path().join("control.sock").display());
+    let text = format!("[log]\nlevel = \"info\"\nsyslog = false\n[control]\n{control}\ngroup = \"nogroup\"\n{PLAIN}");
+    let file = folder.write("linekeep.toml", text);
+    let mut daemon = Daemon::spawn_with(folder, &file);
+    daemon.wait_for("event=ready");
+    assert!(status_as_nobody(&daemon, 65534).contains("\"pid\""));
+    let refused = status_as_nobody(&daemon, 65533);
+    assert!(refused.contains("PermissionError"), "{refused}");
 }

@@ -5,7 +5,7 @@
 //! and everything that costs cryptography happens on a thread of its own core.
 
 use super::admission::{Admission, Permit, Source};
-use super::session::{self, Admitted, Summary};
+use super::session::{self, Admitted};
 use super::shared::Shared;
 use super::state::Presented;
 use super::wire::{Accepted, Conversation, Wire};
@@ -104,7 +104,7 @@ impl Peer<'_> {
         None
     }
 
-    /// identify -> session -> record.
+    /// identify -> session; its record comes with its end.
     async fn ask<S: Conversation>(
         &mut self,
         mut stream: S,
@@ -116,10 +116,7 @@ impl Peer<'_> {
         let presented = Presented { source: self.source, listener: self.listener, evidence, proof };
         let Some(admitted) = self.identify(presented, tls, cipher) else { return };
         self.permit.identified();
-        let client = Arc::clone(admitted.client.name());
-        let begun = Instant::now();
-        let summary = session::serve(&mut stream, admitted, self.shared).await;
-        self.record(summary, client, begun);
+        session::serve(&mut stream, admitted, self.shared).await;
     }
 
     fn identify(&self, presented: Presented, tls: &str, cipher: &str) -> Option<Admitted> {
@@ -143,19 +140,6 @@ impl Peer<'_> {
                 None
             }
         }
-    }
-
-    fn record(&self, summary: Summary, client: Arc<str>, begun: Instant) {
-        self.shared.teller.tell(Event::SessionEnded {
-            listener: self.listener_name(),
-            source: self.source.to_string(),
-            client,
-            reason: summary.end,
-            queries: summary.queries,
-            found: summary.found,
-            invalid: summary.invalid,
-            seconds: begun.elapsed().as_secs(),
-        });
     }
 
     fn listener_name(&self) -> Arc<str> {

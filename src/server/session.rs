@@ -6,11 +6,12 @@ use super::state::{Presented, State};
 use super::wire::Conversation;
 use crate::config;
 use crate::dataset::{Scratch, Selection};
-use crate::event::SessionEnd;
+use crate::event::{Event, SessionEnd};
 use crate::identity::Client;
 use crate::protocol::{Answer, Decoder, Invalid, Reason, Request};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
@@ -30,27 +31,15 @@ pub struct Admitted {
     pub presented: Presented,
 }
 
-/// What a session came to.
-#[derive(Clone, Copy, Debug)]
-pub struct Summary {
-    /// Why it ended.
-    pub end: SessionEnd,
-    /// Queries looked up.
-    pub queries: u64,
-    /// Of these, found.
-    pub found: u64,
-    /// Requests that were no queries.
-    pub invalid: u64,
-}
-
 /// Serves one client until either side ends it, and parts properly.
-pub async fn serve<S: Conversation>(stream: &mut S, admitted: Admitted, shared: &Shared) -> Summary {
+/// Its record is told when it ends, however it ends.
+pub async fn serve<S: Conversation>(stream: &mut S, admitted: Admitted, shared: &Shared) {
     let mut session = Session::new(admitted, shared);
     let end = session.turns(stream).await.err().unwrap_or(SessionEnd::Lost);
+    session.end = end;
     if end != SessionEnd::Lost && end != SessionEnd::WriteDeadline {
         part(stream).await;
     }
-    Summary { end, queries: session.queries, found: session.found, invalid: session.invalid }
 }
 
 /// Closes our side (TLS close_notify, then FIN) and reads on for a moment: an answer that is still on its way
@@ -67,7 +56,11 @@ async fn part<S: Conversation>(stream: &mut S) {
 
 struct Session<'a> {
     shared: &'a Shared,
+    client: Arc<str>,
     presented: Presented,
+    begun: Instant,
+    /// Why it ended; until it knows better, that it was cut off where it stood.
+    end: SessionEnd,
     /// The generation that `selection` belongs to. The generation itself is not held while waiting for the peer:
     /// an idle session must not keep an old one in memory.
     epoch: u64,
@@ -101,6 +94,9 @@ impl<'a> Session<'a> {
             decoder: Decoder::new(limits.max_query_bytes, text),
             answers: Vec::new(),
             last_request: Instant::now(),
+            begun: Instant::now(),
+            end: SessionEnd::CutAtStop,
+            client: Arc::clone(client.name()),
             epoch: state.epoch,
             presented,
             limits,
@@ -289,6 +285,23 @@ impl<'a> Session<'a> {
         // One turn of tiny queries can leave a large buffer behind; an idle session should not keep it.
         self.answers.shrink_to(crate::protocol::READ_BYTES);
         Ok(())
+    }
+}
+
+/// A session cannot end without its record: not by its peer, not by a deadline, not by being cut off at stop.
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        let state = self.shared.state.load();
+        self.shared.teller.tell(Event::SessionEnded {
+            listener: Arc::clone(&state.doors[self.presented.listener].listener.name),
+            source: self.presented.source.to_string(),
+            client: Arc::clone(&self.client),
+            reason: self.end,
+            queries: self.queries,
+            found: self.found,
+            invalid: self.invalid,
+            seconds: self.begun.elapsed().as_secs(),
+        });
     }
 }
 
