@@ -58,9 +58,25 @@ impl Progress {
             super::report::complain(&format_args!("{} lines answered", self.lines));
             return;
         }
-        let bar = self.bar.get_or_insert_with(|| bar(self.started));
-        bar.set_message(HumanCount(self.lines).to_string());
+        let words = self.words();
+        let bar = self.bar.get_or_insert_with(bar);
         bar.set_position(self.bytes);
+        bar.set_message(words);
+    }
+
+    /// Counted from the start of the look-up, not from the moment when the bar appeared.
+    fn words(&self) -> String {
+        let seconds = self.started.elapsed().as_secs_f64().max(0.001);
+        #[allow(clippy::cast_precision_loss, reason = "for people's eyes")]
+        let (lines, bytes) = (self.lines as f64, self.bytes as f64);
+        let rate = format!("{} lines, {:.0} thousand a second", HumanCount(self.lines), lines / seconds / 1000.0);
+        match self.bar.as_ref().and_then(ProgressBar::length) {
+            #[allow(clippy::cast_precision_loss, reason = "for people's eyes")]
+            Some(total) if bytes > 0.0 => {
+                format!("{rate}, {:.0} s left", (total as f64 / bytes - 1.0).max(0.0) * seconds)
+            }
+            _ => rate,
+        }
     }
 
     /// Writes to standard error without tearing the bar.
@@ -80,7 +96,7 @@ impl Progress {
 }
 
 /// A bar where the end is known (standard input is a file), a count where it is not.
-fn bar(started: Instant) -> ProgressBar {
+fn bar() -> ProgressBar {
     let total = stdin_bytes();
     let bar = match total {
         Some(bytes) => ProgressBar::new(bytes),
@@ -88,13 +104,13 @@ fn bar(started: Instant) -> ProgressBar {
     };
     bar.set_draw_target(ProgressDrawTarget::stderr());
     let template = match total {
-        Some(_) => "{bar:30} {percent}% {msg} lines, {bytes_per_sec}, {eta} left",
-        None => "{spinner} {msg} lines, {bytes_per_sec}, {elapsed}",
+        Some(_) => "{bar:30} {percent}% {msg}",
+        None => "{spinner} {msg}",
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    bar.with_elapsed(started.elapsed())
+    bar
 }
 
 /// The length of standard input, where it is a file.
