@@ -342,7 +342,9 @@ fn the_commented_default_tells_the_truth() {
 
 #[test]
 fn defaults_are_those_of_the_design() {
-    let server = config::parse(GOOD, Path::new(FILE)).unwrap().server;
+    let config = config::parse(GOOD, Path::new(FILE)).unwrap();
+    assert_eq!(config.control.unwrap().socket, Path::new(config::DEFAULT_CONTROL_SOCKET));
+    let server = config.server;
     assert_eq!(server.handshake_deadline, Duration::from_secs(10));
     assert_eq!(server.idle_timeout, Duration::from_secs(60));
     assert_eq!(server.max_query_bytes, 4096);

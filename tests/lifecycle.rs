@@ -9,19 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::daemon::{Daemon, Folder, PATIENCE, field};
-
-const PLAIN: &str = r#"
-[[listener]]
-name = "plain"
-address = "127.0.0.1:0"
-transport = "plain"
-client = "tester"
-allow = ["127.0.0.1"]
-[[dataset]]
-name = "words"
-paths = "words.txt"
-"#;
+use support::daemon::{Daemon, Folder, PATIENCE, PLAIN, field};
 
 fn start(words: &str) -> Daemon {
     let folder = Folder::new();

@@ -5,19 +5,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use support::daemon::{Daemon, Folder, PATIENCE};
-
-const PLAIN: &str = r#"
-[[listener]]
-name = "plain"
-address = "127.0.0.1:0"
-transport = "plain"
-client = "tester"
-allow = ["127.0.0.1"]
-[[dataset]]
-name = "words"
-paths = "words.txt"
-"#;
+use support::daemon::{Daemon, Folder, PATIENCE, PLAIN};
 
 fn start(words: &str, server: &str) -> Daemon {
     let folder = Folder::new();

@@ -48,7 +48,7 @@ impl Accepted {
 }
 
 impl Wire {
-    /// Begins a turn: it may take [`TURN_BYTES`] before it has to let others have theirs.
+    /// Begins a turn: it may take about two records before it has to let others have theirs.
     pub fn begin_turn(&mut self) {
         self.taken = 0;
     }

@@ -11,6 +11,19 @@ use tempfile::TempDir;
 /// Longer than anything here takes on a busy machine; reached only by a defect.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A listener without TLS, and one list.
+pub const PLAIN: &str = r#"
+[[listener]]
+name = "plain"
+address = "127.0.0.1:0"
+transport = "plain"
+client = "tester"
+allow = ["127.0.0.1"]
+[[dataset]]
+name = "words"
+paths = "words.txt"
+"#;
+
 pub struct Daemon {
     child: Child,
     events: Receiver<String>,
