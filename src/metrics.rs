@@ -66,7 +66,6 @@ impl Metrics {
                 crate::event::SessionEnd::WriteDeadline => self.write_ended.add(1),
                 _ => {}
             },
-            Event::AcceptFailed { .. } => self.accept_errors.add(1),
             Event::Reloaded { .. } => self.reloads.add(1),
             Event::RecordsLost { count, .. } => self.records_lost.add(*count),
             Event::ControlDenied { .. } => self.control_denied.add(1),

@@ -340,3 +340,27 @@ fn a_hangup_while_lists_are_read_does_not_end_the_daemon() {
     daemon.wait_for("event=ready");
     assert_eq!(ask(&mut daemon, "0123456789").as_deref(), Some(FOUND));
 }
+
+#[test]
+fn lists_that_could_not_be_reloaded_are_warned_about_at_the_start() {
+    let folder = Folder::new();
+    folder.write("words.txt", (0..60_000).map(|line| format!("{line}\n")).collect::<String>());
+    let mut daemon = Daemon::start(folder, &format!("[server]\nmax-index-bytes = \"1 MiB\"\n{PLAIN}"));
+    let warned = daemon.wait_for("event=warning");
+    assert!(warned.contains("the next reload will be refused"), "{warned}");
+    let output = daemon.ctl(&["reload"]);
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(1) && words.contains("the lists in service hold"), "{words}");
+    assert_eq!(ask(&mut daemon, "59999").as_deref(), Some(FOUND));
+}
+
+#[test]
+fn a_reload_tells_what_needs_a_restart_and_what_is_missing_at_once() {
+    let mut daemon = start("old\n");
+    std::fs::remove_file(daemon.folder.path().join("words.txt")).unwrap();
+    daemon.folder.configure(&format!("[server]\nthreads = 9\nbacklog = 9\n{PLAIN}"));
+    let output = daemon.ctl(&["reload", "--json"]);
+    let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(outcome["faults"].as_array().unwrap().len(), 3, "{outcome}");
+    assert_eq!(ask(&mut daemon, "old").as_deref(), Some(FOUND));
+}

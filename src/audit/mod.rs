@@ -56,17 +56,6 @@ pub fn start(log: &Log, metrics: Arc<Metrics>) -> io::Result<(Teller, Audit)> {
     Ok((teller, Audit { queue, thread }))
 }
 
-/// A teller for the time before the audit thread runs: writes to standard error at once.
-#[must_use]
-pub fn direct(log: &Log) -> Teller {
-    let (level, stderr) = (log.level, log.stderr);
-    Teller::new(move |event| {
-        if stderr && event.severity() <= level {
-            let _ = Stderr.write(event.severity(), &record(&event));
-        }
-    })
-}
-
 impl Audit {
     /// Writes what waits and ends the thread, for as long as `patience` at most: a stalled syslog holds no stop up.
     pub fn stop(self, patience: Duration) {
@@ -109,13 +98,17 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, events: &Receiver<Message>) {
+        let mut told = Instant::now();
         loop {
             match events.recv_timeout(LOSS_INTERVAL) {
                 Ok(Message::Event(event)) => self.write(&event),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.tell_lost();
+            if told.elapsed() >= LOSS_INTERVAL {
+                self.tell_lost();
+                told = Instant::now();
+            }
         }
         self.tell_lost();
     }

@@ -8,7 +8,7 @@ use crate::index::Fingerprinter;
 use crate::metrics::Metrics;
 use crate::process::{self, Alone};
 use crate::server::listener::{Bound, BoundControl};
-use crate::server::reload::Reloader;
+use crate::server::reload::{Reloader, reload_shortage};
 use crate::server::state::Doors;
 use crate::server::{self, Beginning, Wish, listener};
 use crate::tls::DecoyKeys;
@@ -148,6 +148,8 @@ fn serve(prepared: Prepared, teller: &Teller, metrics: Arc<Metrics>) -> Result<(
         warnings.into_iter().for_each(|about| teller.tell(Event::Warned { about }));
         let loading = load(doors.config().clone(), fingerprinter.clone(), teller.clone());
         let Some(lists) = unless_stopped(loading, &mut wishes, teller).await? else { return Ok(()) };
+        let shortage = reload_shortage(lists.bytes(), doors.config().server.max_index_bytes);
+        shortage.into_iter().for_each(|about| teller.tell(Event::Warned { about }));
         let beginning =
             Beginning { state: doors.into_state(0, lists), sockets, control, teller: teller.clone(), metrics };
         let reloader = move |shared| Reloader { file, decoys, fingerprinter, shared };

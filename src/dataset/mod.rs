@@ -14,6 +14,7 @@ use crate::index::{Builder, Fingerprinter};
 use lists::List;
 use reading::{CHUNK_BYTES, Count, Stamp, open, read_lines};
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -136,8 +137,9 @@ struct Reader<'a> {
     fingerprinter: &'a Fingerprinter,
     builder: Builder,
     chunk: Vec<u8>,
-    /// By device and inode: a file that two paths name is read once.
-    seen: HashSet<(u64, u64)>,
+    /// The states of files that were read: a file that two paths name is read once. The whole state and not only the
+    /// inode, as the inode of a file that was replaced meanwhile may already be that of another.
+    seen: HashSet<Stamp>,
 }
 
 impl Reader<'_> {
@@ -145,14 +147,14 @@ impl Reader<'_> {
     /// a new one is no list.
     fn read(&mut self, path: &Path) -> Result<Count, ReadFault> {
         let (file, before) = open(path)?;
-        if !self.seen.insert(before.identity()) {
+        if !self.seen.insert(before) {
             return Ok(Count::default());
         }
         match self.read_once(path, &file, before)? {
             Some(count) => Ok(count),
             None => {
                 let (file, before) = open(path)?;
-                self.seen.insert(before.identity());
+                self.seen.insert(before);
                 self.read_once(path, &file, before)?.ok_or(ReadFault::Changed)
             }
         }
@@ -161,14 +163,17 @@ impl Reader<'_> {
     /// `None` when the file, or what its path names, changed meanwhile. What it brought is taken out again.
     fn read_once(&mut self, path: &Path, file: &std::fs::File, before: Stamp) -> Result<Option<Count>, ReadFault> {
         let mark = self.builder.mark();
-        let count = read_lines(file, &mut self.chunk, self.dataset.line_ending, self.fingerprinter, &mut self.builder)?;
+        // A file that grows as fast as it is read has no end; one byte more than it had is enough to know.
+        let within = file.take(before.size().saturating_add(1));
+        let count =
+            read_lines(within, &mut self.chunk, self.dataset.line_ending, self.fingerprinter, &mut self.builder)?;
         let after = Stamp::of(&file.metadata()?);
         let named = Stamp::of(&std::fs::metadata(path)?);
-        if after == before && named == before {
+        if after == before && named == before && count.bytes == before.size() {
             return Ok(Some(count));
         }
         self.builder.back_to(mark);
-        self.seen.remove(&before.identity());
+        self.seen.remove(&before);
         Ok(None)
     }
 }

@@ -56,9 +56,9 @@ impl Stamp {
         }
     }
 
-    /// The file itself, whatever is in it.
-    pub(super) fn identity(&self) -> (u64, u64) {
-        (self.device, self.inode)
+    /// Its length in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 }
 

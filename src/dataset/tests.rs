@@ -314,3 +314,24 @@ fn exact_on_real_lists() {
         assert_eq!(has(&lists, &near), truth.contains(&near));
     }
 }
+
+/// The inode of a file that was replaced may be given to the next new file of the same list.
+#[test]
+fn no_silent_no_an_inode_that_comes_back_is_another_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    std::fs::write(&one, "a\n").unwrap();
+    std::fs::hard_link(&one, &two).unwrap();
+    let (list, fingerprinter) = (dataset(&[&one, &two], LineEnding::Lf), fingerprinter());
+    let mut reader = Reader {
+        dataset: &list,
+        fingerprinter: &fingerprinter,
+        builder: Builder::new(1 << 20),
+        chunk: vec![0; 16],
+        seen: HashSet::new(),
+    };
+    assert_eq!(reader.read(&one).unwrap().lines, 1);
+    assert_eq!(reader.read(&two).unwrap().lines, 0, "the same state of the same file");
+    std::fs::write(&two, "b\nc\n").unwrap();
+    assert_eq!(reader.read(&two).unwrap().lines, 2, "the same inode, and other lines");
+}

@@ -12,8 +12,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,12 +31,28 @@ enum Socket {
     Unix(std::os::unix::net::UnixListener, SocketFile),
 }
 
-/// A socket file of ours, taken away when the listener is dropped.
-struct SocketFile(PathBuf);
+/// A socket file of ours, taken away when the listener is dropped, unless somebody put another in its place.
+struct SocketFile {
+    path: PathBuf,
+    ours: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> SocketFile {
+        SocketFile { path: path.into(), ours: identity(path) }
+    }
+}
+
+/// Device and inode of what the path names.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        if self.ours.is_some() && identity(&self.path) == self.ours {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -104,7 +119,7 @@ fn bind_file(path: &Path, mode: u32) -> Result<(std::os::unix::net::UnixListener
     let fault = |error| BindFault::new(path.display().to_string(), error);
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => return Err(BindFault::NotASocket(path.into())),
-        Ok(_) if UnixStream::connect(path).is_ok() => return Err(BindFault::InUse(path.display().to_string())),
+        Ok(_) if !is_dead(path) => return Err(BindFault::InUse(path.display().to_string())),
         Ok(_) => std::fs::remove_file(path).map_err(fault)?,
         Err(_) => {}
     }
@@ -112,10 +127,20 @@ fn bind_file(path: &Path, mode: u32) -> Result<(std::os::unix::net::UnixListener
     let bound = std::os::unix::net::UnixListener::bind(path);
     rustix::process::umask(before);
     let socket = bound.map_err(fault)?;
-    let file = SocketFile(path.into());
+    let file = SocketFile::new(path);
     socket.set_nonblocking(true).map_err(fault)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(fault)?;
     Ok((socket, file))
+}
+
+/// Whether nobody listens on a socket file any more. Only the kernel's plain word counts (connect(2), ECONNREFUSED): a
+/// daemon that may not be asked, or is too busy to answer, is alive. Asked without waiting.
+fn is_dead(path: &Path) -> bool {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let asked = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .and_then(|socket| connect(&socket, &SocketAddrUnix::new(path)?));
+    asked == Err(Errno::CONNREFUSED)
 }
 
 /// Binds the control socket, with its group if one is configured.
@@ -161,7 +186,8 @@ impl BoundControl {
     }
 }
 
-/// Accepts until the server stops. Never ends on an error: whatever the kernel says is counted, recorded and tried again.
+/// Accepts until the server stops. Never ends on an error: whatever the kernel says is counted and tried again, and the
+/// first of a row is recorded.
 ///
 /// # Errors
 /// Only when the runtime cannot watch the socket at all.
@@ -181,6 +207,7 @@ pub async fn accept(
                 connection::arrive(accepted, source, listener, &mut admission.borrow_mut(), &workers, &shared);
             }
             Err(error) => {
+                shared.metrics.accept_errors.add(1);
                 let pause = patience.after(&error);
                 if patience.is_news() {
                     let listener = Arc::clone(&shared.state.load().doors[listener].listener.name);
@@ -311,8 +338,15 @@ mod tests {
         let (first, file) = bind_file(&path, 0o660).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         assert!(matches!(bind_file(&path, 0o660), Err(BindFault::InUse(_))));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+        assert!(matches!(bind_file(&path, 0o660), Err(BindFault::InUse(_))), "one that may not be asked is alive");
         drop((first, file));
         assert!(!path.exists(), "taken away with its listener");
+        let (second, file) = bind_file(&path, 0o660).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "another's").unwrap();
+        drop((second, file));
+        assert!(path.exists(), "what somebody else put there stays");
         std::fs::write(&path, "mine").unwrap();
         assert!(matches!(bind_file(&path, 0o660), Err(BindFault::NotASocket(_))));
         assert_eq!(std::fs::read(&path).unwrap(), b"mine");

@@ -108,24 +108,47 @@ impl Reloader {
 
     fn build(&self) -> Result<(State, Vec<String>), Vec<String>> {
         let config = config::load(&self.file).map_err(|faults| faults.lines())?;
-        let doors = Doors::build(config, &self.decoys)?;
-        let warnings = doors.warnings.clone();
         let now = self.shared.state.load();
-        let fixed = needs_restart(&now.config, doors.config());
-        if !fixed.is_empty() {
-            return Err(fixed);
+        let mut faults = needs_restart(&now.config, &config);
+        let datasets = config.datasets.clone();
+        let doors = Doors::build(config, &self.decoys).map_err(|found| faults.extend(found));
+        let Ok(doors) = doors else { return Err(faults) };
+        if !faults.is_empty() {
+            faults.extend(dataset::check(&datasets).iter().map(ToString::to_string));
+            return Err(faults);
         }
-        let config = doors.config();
-        let room = config.server.max_index_bytes.saturating_sub(now.lists.bytes());
-        let lists = dataset::load(&config.datasets, &self.fingerprinter, room, &self.shared.teller)
-            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let epoch = now.epoch + 1;
-        Ok((doors.into_state(epoch, lists), warnings))
+        let held = now.lists.bytes();
+        let ceiling = doors.config().server.max_index_bytes;
+        let room = ceiling.saturating_sub(held);
+        let lists = dataset::load(&datasets, &self.fingerprinter, room, &self.shared.teller).map_err(|faults| {
+            let mut lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            if room < ceiling / 2 {
+                lines.push(format!(
+                    "of max-index-bytes = {ceiling} the lists in service hold {held} until the new ones are loaded"
+                ));
+            }
+            lines
+        })?;
+        let mut warnings = doors.warnings.clone();
+        warnings.extend(reload_shortage(lists.bytes(), ceiling));
+        Ok((doors.into_state(now.epoch + 1, lists), warnings))
     }
 
     fn tell(&self, event: Event) {
         self.shared.teller.tell(event);
     }
+}
+
+/// What to say when lists fit under the memory ceiling and the same lists could not be reloaded: the old and the new
+/// ones are in memory together for a while.
+#[must_use]
+pub fn reload_shortage(bytes: u64, ceiling: u64) -> Option<String> {
+    (bytes.saturating_mul(2) > ceiling).then(|| {
+        format!(
+            "the lists take {bytes} bytes; a reload needs as much again, and [server] max-index-bytes = {ceiling} \
+             leaves too little: the next reload will be refused"
+        )
+    })
 }
 
 /// What a running process cannot change: its sockets and its threads.
