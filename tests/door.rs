@@ -216,7 +216,7 @@ fn a_client_is_answered_from_the_lists_it_may_ask(
 }
 
 #[test]
-fn a_reload_takes_keys_and_clients_away_and_ends_their_open_sessions() {
+fn a_reload_takes_a_client_away_and_ends_its_open_sessions() {
     let mut house = house();
     let address = house.daemon.address("psk");
     let mut open = peers::connect(address, Version::V13, &Shows::psk("alice", ALICE)).unwrap();
@@ -232,6 +232,68 @@ fn a_reload_takes_keys_and_clients_away_and_ends_their_open_sessions() {
     house.daemon.wait_for("event=session-ended client=alice reason=no-longer-permitted queries=1");
     assert!(peers::ask(address, Version::V13, &Shows::psk("alice", ALICE), "known").is_err());
     assert_eq!(peers::ask(address, Version::V13, &Shows::psk("bob", BOB), "known").as_deref(), Ok("STRING EXISTS"));
+}
+
+/// A session, held open after one answer.
+fn open_session(address: SocketAddr, shows: &Shows) -> openssl::ssl::SslStream<TcpStream> {
+    let mut open = peers::connect(address, Version::V13, shows).unwrap();
+    assert!(answers(&mut open));
+    open
+}
+
+/// Whether `known` is still answered.
+fn answers(open: &mut openssl::ssl::SslStream<TcpStream>) -> bool {
+    let mut answer = [0; 14];
+    writeln!(open, "known").is_ok() && open.read_exact(&mut answer).is_ok() && answer == *b"STRING EXISTS\n"
+}
+
+#[rstest]
+#[case::key_taken_away("keyring", format!("bob:{BOB}\n"))]
+#[case::key_changed("keyring", format!("alice:{WRONG}\nbob:{BOB}\n"))]
+fn a_reload_ends_the_sessions_of_a_key_that_is_gone_and_no_others(#[case] file: &str, #[case] content: String) {
+    let (folder, _) = furnish();
+    let clients = "[[client]]\nname = \"bob\"\npsk-identities = [\"bob\"]\n";
+    let mut daemon = Daemon::start(folder, &format!("{LISTENERS}{LISTS}{clients}"));
+    let address = daemon.address("psk");
+    let mut alice = open_session(address, &Shows::psk("alice", ALICE));
+    let mut bob = open_session(address, &Shows::psk("bob", BOB));
+    daemon.folder.write(file, content);
+    assert!(daemon.ctl(&["reload"]).status.success());
+    daemon.wait_for("event=session-ended client=alice reason=no-longer-permitted");
+    assert!(!answers(&mut alice));
+    assert!(answers(&mut bob));
+}
+
+#[test]
+fn a_reload_judges_the_certificate_of_an_open_session_by_the_new_authority() {
+    let mut house = house();
+    let address = house.daemon.address("certificate");
+    let mut alice = open_session(address, &Shows::certificate(&house.alice));
+    // Another file of the same authority changes nothing for her.
+    let folder = house.daemon.folder.path().to_owned();
+    let ours = std::fs::read(folder.join("ca.pem")).unwrap();
+    let others = Authority::new("another CA").certificate.to_pem().unwrap();
+    house.daemon.folder.write("ca.pem", [&ours[..], &others].concat());
+    assert!(house.daemon.ctl(&["reload"]).status.success());
+    assert!(answers(&mut alice));
+    house.daemon.folder.write("ca.pem", others);
+    assert!(house.daemon.ctl(&["reload"]).status.success());
+    house.daemon.wait_for("event=session-ended listener=certificate client=alice reason=no-longer-permitted");
+    assert!(!answers(&mut alice));
+}
+
+#[test]
+fn a_stop_says_goodbye_in_tls() {
+    let mut house = house();
+    let mut alice = open_session(house.daemon.address("psk"), &Shows::psk("alice", ALICE));
+    house.daemon.signal("TERM");
+    let mut rest = Vec::new();
+    // A connection that is merely cut is an error here; the end that close_notify announces is not.
+    assert_eq!(alice.read_to_end(&mut rest).unwrap(), 0);
+    let goodbye = alice.get_shutdown();
+    assert!(goodbye.contains(openssl::ssl::ShutdownState::RECEIVED), "no close_notify");
+    drop(alice);
+    assert_eq!(house.daemon.ended().0.code(), Some(0));
 }
 
 #[rstest]

@@ -59,9 +59,9 @@ fn all_or_nothing_reload_takes_lists_and_allowlist_in_one_step(#[case] by_ctl: b
         daemon.signal("HUP");
     }
     daemon.wait_for("event=reloaded");
-    // The session that was open sees the new list; a new connection from this address is refused.
-    assert_eq!(ask_on(&mut open, "new").as_deref(), Some(FOUND));
-    assert_eq!(ask_on(&mut open, "old").as_deref(), Some(MISSING));
+    // This address is allowed no longer: neither is the session that was open, nor a new connection.
+    assert_eq!(ask_on(&mut open, "new"), None);
+    daemon.wait_for("event=session-ended reason=no-longer-permitted");
     let mut refused = TcpStream::connect(address).unwrap();
     let mut nothing = Vec::new();
     let _ = refused.read_to_end(&mut nothing);
@@ -363,4 +363,15 @@ fn a_reload_tells_what_needs_a_restart_and_what_is_missing_at_once() {
     let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(outcome["faults"].as_array().unwrap().len(), 3, "{outcome}");
     assert_eq!(ask(&mut daemon, "old").as_deref(), Some(FOUND));
+}
+
+#[test]
+fn an_open_session_is_answered_from_the_new_lists() {
+    let mut daemon = start("old\n");
+    let mut open = BufReader::new(TcpStream::connect(daemon.address("plain")).unwrap());
+    assert_eq!(ask_on(&mut open, "new").as_deref(), Some(MISSING));
+    daemon.folder.write("words.txt", "new\n");
+    assert!(daemon.ctl(&["reload"]).status.success());
+    assert_eq!(ask_on(&mut open, "new").as_deref(), Some(FOUND));
+    assert_eq!(ask_on(&mut open, "old").as_deref(), Some(MISSING));
 }

@@ -7,11 +7,12 @@
 use super::admission::{Admission, Permit, Source};
 use super::session::{self, Admitted, Summary};
 use super::shared::Shared;
+use super::state::Presented;
 use super::wire::{Accepted, Conversation, Wire};
 use super::workers::Workers;
 use crate::event::Event;
 use crate::identity::Evidence;
-use crate::tls::{Acceptor, HandshakeFailure, Handshaken};
+use crate::tls::{Acceptor, HandshakeFailure, Handshaken, Proof};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::time::timeout_at;
@@ -65,10 +66,10 @@ pub async fn serve(arrival: Arrival, shared: &Shared) {
         (state.doors[listener].acceptor.clone(), at + state.config.server.handshake_deadline)
     };
     match acceptor {
-        None => peer.ask(wire, Evidence::Unasked, "none", "none").await,
+        None => peer.ask(wire, Evidence::Unasked, None, "none", "none").await,
         Some(acceptor) => {
             if let Some(proven) = peer.handshake(&acceptor, wire, deadline).await {
-                peer.ask(proven.stream, proven.evidence, proven.tls, proven.cipher).await;
+                peer.ask(proven.stream, proven.evidence, Some(proven.proof), proven.tls, proven.cipher).await;
             }
         }
     }
@@ -104,8 +105,16 @@ impl Peer<'_> {
     }
 
     /// identify -> session -> record.
-    async fn ask<S: Conversation>(&mut self, mut stream: S, evidence: Evidence, tls: &str, cipher: &str) {
-        let Some(admitted) = self.identify(evidence, tls, cipher) else { return };
+    async fn ask<S: Conversation>(
+        &mut self,
+        mut stream: S,
+        evidence: Evidence,
+        proof: Option<Proof>,
+        tls: &str,
+        cipher: &str,
+    ) {
+        let presented = Presented { source: self.source, listener: self.listener, evidence, proof };
+        let Some(admitted) = self.identify(presented, tls, cipher) else { return };
         self.permit.identified();
         let client = Arc::clone(admitted.client.name());
         let begun = Instant::now();
@@ -113,24 +122,24 @@ impl Peer<'_> {
         self.record(summary, client, begun);
     }
 
-    fn identify(&self, evidence: Evidence, tls: &str, cipher: &str) -> Option<Admitted> {
+    fn identify(&self, presented: Presented, tls: &str, cipher: &str) -> Option<Admitted> {
         let listener = self.listener_name();
         let source = self.source.to_string();
-        match self.shared.state.load().admit(&evidence, self.listener) {
+        let evidence = presented.evidence.to_string();
+        match self.shared.state.load().admit(&presented) {
             Ok(client) => {
                 self.shared.teller.tell(Event::ClientAdmitted {
                     listener,
                     source,
                     client: Arc::clone(client.name()),
-                    evidence: evidence.to_string(),
+                    evidence,
                     tls: tls.into(),
                     cipher: cipher.into(),
                 });
-                Some(Admitted { client, evidence, listener: self.listener })
+                Some(Admitted { client, presented })
             }
-            Err(denied) => {
-                let evidence = evidence.to_string();
-                self.shared.teller.tell(Event::ClientDenied { listener, source, evidence, reason: denied.word() });
+            Err(reason) => {
+                self.shared.teller.tell(Event::ClientDenied { listener, source, evidence, reason });
                 None
             }
         }

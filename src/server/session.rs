@@ -2,12 +2,12 @@
 //! Knows the protocol, the lists and the deadlines; who the client is was settled before.
 
 use super::shared::Shared;
-use super::state::State;
+use super::state::{Presented, State};
 use super::wire::Conversation;
 use crate::config;
 use crate::dataset::{Scratch, Selection};
 use crate::event::SessionEnd;
-use crate::identity::{Client, Evidence};
+use crate::identity::Client;
 use crate::protocol::{Answer, Decoder, Invalid, Reason, Request};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -26,10 +26,8 @@ const PARTING: Duration = Duration::from_secs(1);
 pub struct Admitted {
     /// Who it is and what it may ask.
     pub client: Client,
-    /// What it proved, to be judged again after a reload.
-    pub evidence: Evidence,
-    /// The listener's place in the configuration.
-    pub listener: usize,
+    /// What it showed, to be judged again after a reload.
+    pub presented: Presented,
 }
 
 /// What a session came to.
@@ -69,8 +67,7 @@ async fn part<S: Conversation>(stream: &mut S) {
 
 struct Session<'a> {
     shared: &'a Shared,
-    evidence: Evidence,
-    listener: usize,
+    presented: Presented,
     /// The generation that `selection` belongs to. The generation itself is not held while waiting for the peer:
     /// an idle session must not keep an old one in memory.
     epoch: u64,
@@ -93,10 +90,10 @@ enum Turn {
 
 impl<'a> Session<'a> {
     fn new(admitted: Admitted, shared: &'a Shared) -> Session<'a> {
-        let Admitted { client, evidence, listener } = admitted;
+        let Admitted { client, presented } = admitted;
         let state = shared.state.load();
         let limits = state.config.server.clone();
-        let text = state.doors[listener].listener.text;
+        let text = state.doors[presented.listener].listener.text;
         Session {
             shared,
             selection: state.lists.select(client.datasets()),
@@ -105,8 +102,7 @@ impl<'a> Session<'a> {
             answers: Vec::new(),
             last_request: Instant::now(),
             epoch: state.epoch,
-            evidence,
-            listener,
+            presented,
             limits,
             queries: 0,
             found: 0,
@@ -189,10 +185,10 @@ impl<'a> Session<'a> {
         .await
     }
 
-    /// After a reload the client is judged anew, by the evidence it once gave.
+    /// After a reload the client is judged anew, by what it once showed.
     fn follow_reload(&mut self, state: &State) -> Result<(), SessionEnd> {
         if state.epoch != self.epoch {
-            let client = state.admit(&self.evidence, self.listener).map_err(|_| SessionEnd::NoLongerPermitted)?;
+            let client = state.admit(&self.presented).map_err(|_| SessionEnd::NoLongerPermitted)?;
             self.selection = state.lists.select(client.datasets());
             self.epoch = state.epoch;
         }

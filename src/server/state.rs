@@ -1,10 +1,12 @@
 //! One generation of everything that a reload replaces: configuration, doors with their keys and certificates,
 //! the register of clients, the lists. Immutable; a reload builds a new one aside and swaps it in one step.
 
+use super::admission::Source;
 use crate::config::{self, Config, Protection};
 use crate::dataset::{self, Lists};
 use crate::identity::{Client, Denied, Evidence, Reader, Register};
-use crate::tls::{Acceptor, DecoyKeys};
+use crate::tls::{Acceptor, DecoyKeys, Proof};
+
 use std::sync::Arc;
 
 /// A generation.
@@ -87,12 +89,39 @@ impl Doors {
     }
 }
 
+/// A peer and what it showed: everything that is judged when it comes, and again after every reload.
+pub struct Presented {
+    /// Where it comes from.
+    pub source: Source,
+    /// The listener's place in the configuration.
+    pub listener: usize,
+    /// What it proved.
+    pub evidence: Evidence,
+    /// What that rests on; `None` without TLS.
+    pub proof: Option<Proof>,
+}
+
 impl State {
-    /// Who the evidence makes somebody at a listener.
+    /// Who that makes somebody, in this generation.
     ///
     /// # Errors
-    /// Why it makes them nobody.
-    pub fn admit(&self, evidence: &Evidence, listener: usize) -> Result<Client, Denied> {
-        self.register.admit(evidence, &self.doors[listener].listener)
+    /// Why it makes them nobody, as a word for the record.
+    pub fn admit(&self, presented: &Presented) -> Result<Client, &'static str> {
+        let door = &self.doors[presented.listener];
+        if let Source::Net(peer) = presented.source {
+            if !door.listener.allow.permits(peer.ip()) {
+                return Err("address-no-longer-allowed");
+            }
+        }
+        let holds = match (&presented.proof, &door.acceptor) {
+            (Some(proof), Some(acceptor)) => proof.holds(acceptor, &presented.evidence),
+            (None, None) => true,
+            // The listener went from plain to TLS or back.
+            _ => false,
+        };
+        if !holds {
+            return Err("proof-no-longer-good");
+        }
+        self.register.admit(&presented.evidence, &door.listener).map_err(Denied::word)
     }
 }

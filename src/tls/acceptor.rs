@@ -18,12 +18,16 @@ use openssl::ssl::{
     SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVerifyMode, SslVersion,
 };
 use std::path::Path;
+use std::sync::Arc;
 
 /// The TLS side of one listener. Cheap to clone; a reload builds a new one and drops the old.
 #[derive(Clone)]
 pub struct Acceptor {
     pub(crate) context: SslContext,
     pub(crate) asks: Asks,
+    pub(crate) keyring: Option<Arc<Keyring>>,
+    /// Tells this acceptor and its clones from every other.
+    pub(crate) mark: Arc<()>,
     warnings: Vec<String>,
 }
 
@@ -41,8 +45,9 @@ impl Acceptor {
     ) -> Result<Acceptor, Vec<BuildFault>> {
         let mut desk = Desk { reader, faults: Vec::new(), warnings: Vec::new() };
         let Some(material) = desk.lay_out(mode) else { return Err(desk.faults) };
+        let keyring = material.keyring();
         let (asks, context) = context(profile, material, decoy).map_err(|errors| vec![errors.into()])?;
-        Ok(Acceptor { context, asks, warnings: desk.warnings })
+        Ok(Acceptor { context, asks, keyring, mark: Arc::default(), warnings: desk.warnings })
     }
 
     /// What is well for now and will not stay so: certificates and CRLs near their end.
@@ -55,10 +60,19 @@ impl Acceptor {
 /// What a mode loads. A PSK acceptor has no place for a certificate: with one loaded OpenSSL may drop the PSK without a
 /// word and go on.
 enum Material {
-    Psk(Keyring),
+    Psk(Arc<Keyring>),
     Certificate(Credentials, Trust),
-    Either(Keyring, Credentials, Trust),
+    Either(Arc<Keyring>, Credentials, Trust),
     Nothing(Credentials),
+}
+
+impl Material {
+    fn keyring(&self) -> Option<Arc<Keyring>> {
+        match self {
+            Material::Psk(keyring) | Material::Either(keyring, ..) => Some(Arc::clone(keyring)),
+            Material::Certificate(..) | Material::Nothing(_) => None,
+        }
+    }
 }
 
 /// Where files are read and checked; every one of them before any fault is told.
@@ -84,9 +98,9 @@ impl Desk {
         }
     }
 
-    fn keyring(&mut self, path: &Path) -> Option<Keyring> {
+    fn keyring(&mut self, path: &Path) -> Option<Arc<Keyring>> {
         let loaded = Keyring::load(path, self.reader);
-        self.keep(loaded.map_err(|faults| faults.into_iter().map(BuildFault::from).collect()))
+        self.keep(loaded.map(Arc::new).map_err(|faults| faults.into_iter().map(BuildFault::from).collect()))
     }
 
     fn server(&mut self, files: &ServerCertificate) -> Option<Credentials> {

@@ -5,6 +5,7 @@ use crate::identity::Evidence;
 use crate::tls::acceptor::Acceptor;
 use crate::tls::evidence::{Claim, Facts, judge};
 use crate::tls::fault::reason;
+use crate::tls::proof::Proof;
 use crate::tls::{certificate, psk};
 use openssl::error::ErrorStack;
 use openssl::ssl::{self, Ssl, SslRef};
@@ -16,12 +17,13 @@ use tokio_openssl::SslStream;
 const MAX_CLAIM_BYTES: usize = 128;
 
 /// A finished handshake that proves something.
-#[derive(Debug)]
 pub struct Handshaken<S> {
     /// The connection.
     pub stream: SslStream<S>,
     /// What the peer proved.
     pub evidence: Evidence,
+    /// What that rests on, to be asked again after a reload.
+    pub proof: Proof,
     /// `TLSv1.2` or `TLSv1.3`.
     pub tls: &'static str,
     /// The suite, as OpenSSL names it.
@@ -58,7 +60,10 @@ impl Acceptor {
             Ok(evidence) => {
                 let tls = stream.ssl().version_str();
                 let cipher = stream.ssl().current_cipher().map_or("", |cipher| cipher.name());
-                Ok(Handshaken { stream, evidence, tls, cipher })
+                match Proof::of(self, stream.ssl()) {
+                    Ok(proof) => Ok(Handshaken { stream, evidence, proof, tls, cipher }),
+                    Err(errors) => Err(failure(stream.ssl(), reason(&errors).to_owned())),
+                }
             }
             Err(why) => Err(failure(stream.ssl(), why.to_string())),
         }

@@ -41,8 +41,13 @@ impl DecoyKeys {
 ///
 /// # Errors
 /// When OpenSSL has no room for the note that the callback leaves on a connection.
-pub fn accept_keys(context: &mut SslContextBuilder, keyring: Keyring, decoy: DecoyKeys) -> Result<(), ErrorStack> {
+pub fn accept_keys(
+    context: &mut SslContextBuilder,
+    keyring: impl Into<Arc<Keyring>>,
+    decoy: DecoyKeys,
+) -> Result<(), ErrorStack> {
     let index = claim_index()?;
+    let keyring = keyring.into();
     context.set_psk_server_callback(move |ssl, identity, out| {
         let identity = identity.unwrap_or_default();
         // Drawn for known identities too: both ways cost the same.

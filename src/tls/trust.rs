@@ -51,7 +51,10 @@ impl Trust {
         context.set_client_ca_list(names);
         if let Some(path) = &self.crl {
             context.cert_store_mut().add_lookup(X509Lookup::file())?.load_crl_file(path, SslFiletype::PEM)?;
-            context.verify_param_mut().set_flags(X509VerifyFlags::CRL_CHECK | X509VerifyFlags::CRL_CHECK_ALL)?;
+            let flags = X509VerifyFlags::CRL_CHECK | X509VerifyFlags::CRL_CHECK_ALL;
+            context.verify_param_mut().set_flags(flags)?;
+            // The same for a certificate that is judged again after its handshake, by the store alone.
+            context.cert_store_mut().set_flags(flags)?;
         }
         Ok(())
     }
