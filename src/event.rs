@@ -153,7 +153,7 @@ events! {
     ListenerUp = "listener-up", Notice, "listening" { listener: Arc<str>, address: String, mode: &'static str }
     /// A listener asks for no identity.
     ListenerOpen = "listener-open", Warning,
-        "this listener asks nobody who they are: every address in its allowlist may look up as the named client"
+        "this listener asks nobody who they are: whoever is let in may look up as the named client"
         { listener: Arc<str>, client: Arc<str>, allow: String }
     /// A list was read whole.
     ListLoaded = "list-loaded", Info, "list loaded" { list: Arc<str>, files: usize, lines: u64, distinct: u64, bytes: u64, milliseconds: u128 }

@@ -375,3 +375,12 @@ fn an_open_session_is_answered_from_the_new_lists() {
     assert_eq!(ask_on(&mut open, "new").as_deref(), Some(FOUND));
     assert_eq!(ask_on(&mut open, "old").as_deref(), Some(MISSING));
 }
+
+#[test]
+fn an_emptied_list_is_warned_about_at_reload() {
+    let mut daemon = start("old\n");
+    daemon.folder.write("words.txt", "");
+    let output = daemon.ctl(&["reload"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("warning: list words: not one line in it"), "{output:?}");
+    daemon.wait_for("event=warning words");
+}

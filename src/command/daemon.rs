@@ -43,7 +43,7 @@ struct Typed {
 enum What {
     /// Serve, in the foreground, until SIGTERM or SIGINT. This is what happens without a command.
     Run,
-    /// Check the configuration and every key, certificate and list that it names, and tell all faults.
+    /// Check the configuration, then every key, certificate and list file that it names; tell all faults. Binds nothing.
     Check,
     /// Print the configuration reference, in Markdown.
     Reference,
@@ -149,7 +149,7 @@ fn serve(prepared: Prepared, teller: &Teller, metrics: Arc<Metrics>) -> Result<(
         let loading = load(doors.config().clone(), fingerprinter.clone(), teller.clone());
         let Some(lists) = unless_stopped(loading, &mut wishes, teller).await? else { return Ok(()) };
         let shortage = reload_shortage(lists.bytes(), doors.config().server.max_index_bytes);
-        shortage.into_iter().for_each(|about| teller.tell(Event::Warned { about }));
+        lists.warnings().into_iter().chain(shortage).for_each(|about| teller.tell(Event::Warned { about }));
         let beginning =
             Beginning { state: doors.into_state(0, lists), sockets, control, teller: teller.clone(), metrics };
         let reloader = move |shared| Reloader { file, decoys, fingerprinter, shared };

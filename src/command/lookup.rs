@@ -21,10 +21,10 @@ use std::time::Duration;
 const EXAMPLES: &str = "\
 Examples:
   Is this hash in the server's lists? The key file holds `siem:` and 64 hexadecimal digits.
-    linekeep lookup --server lists.example:44445 --psk-file siem.key d41d8cd98f00b204e9800998ecf8427e
+    linekeep lookup --server lists.example --psk-file siem.key HASH
 
   The same with a client certificate, the server's name checked against its certificate.
-    linekeep lookup --server lists.example --ca ca.pem --certificate siem.pem --private-key siem.key LINE
+    linekeep lookup --server lists.example --ca ca.pem --certificate siem.pem --private-key siem.key HASH
 
   Which files of this machine are unknown to the list?
     md5sum /usr/bin/* | cut -c1-32 | linekeep lookup --psk-file siem.key --missing -

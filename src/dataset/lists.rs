@@ -138,6 +138,13 @@ impl Lists {
         self.lists.iter().map(|list| list.index.bytes()).sum()
     }
 
+    /// What to say of lists without a line. They are whole, so their answer is no; often it is a download that failed.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let empty = self.lists.iter().filter(|list| list.lines == 0);
+        empty.map(|list| format!("list {}: not one line in it; every answer from it is no", list.name)).collect()
+    }
+
     /// What status says of each.
     #[must_use]
     pub fn summary(&self) -> Vec<Summary> {

@@ -65,6 +65,9 @@ pub enum BindFault {
     /// The path holds something that is no socket of a daemon that is gone.
     #[error("{0}: is there already and is no socket; move it away or choose another path")]
     NotASocket(PathBuf),
+    /// The folder of a socket file is missing.
+    #[error("{}: its folder is not there; make it, so that the daemon's user may write in it, or choose another path", .0.display())]
+    NoFolder(PathBuf),
     /// Anything else.
     #[error("{address}: cannot listen: {error}")]
     Other {
@@ -126,7 +129,10 @@ fn bind_file(path: &Path, mode: u32) -> Result<(std::os::unix::net::UnixListener
     let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
     let bound = std::os::unix::net::UnixListener::bind(path);
     rustix::process::umask(before);
-    let socket = bound.map_err(fault)?;
+    let socket = match bound {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(BindFault::NoFolder(path.into())),
+        bound => bound.map_err(fault)?,
+    };
     let file = SocketFile::new(path);
     socket.set_nonblocking(true).map_err(fault)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(fault)?;

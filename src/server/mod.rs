@@ -13,7 +13,7 @@ pub mod state;
 pub mod wire;
 pub mod workers;
 
-use crate::config::{Config, Protection};
+use crate::config::{Bind, Config, Protection};
 use crate::event::{Event, Teller};
 use crate::metrics::Metrics;
 use admission::Admission;
@@ -155,7 +155,10 @@ fn announce(shared: &Shared, addresses: &[String]) {
             shared.teller.tell(Event::ListenerOpen {
                 listener: Arc::clone(&listener.name),
                 client: Arc::clone(client),
-                allow: listener.allow.to_string(),
+                allow: match listener.bind {
+                    Bind::Tcp(_) => listener.allow.to_string(),
+                    Bind::Unix { .. } => "whom the socket's mode lets in".into(),
+                },
             });
         }
     }

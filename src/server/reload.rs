@@ -130,6 +130,7 @@ impl Reloader {
             lines
         })?;
         let mut warnings = doors.warnings.clone();
+        warnings.extend(lists.warnings());
         warnings.extend(reload_shortage(lists.bytes(), ceiling));
         Ok((doors.into_state(now.epoch + 1, lists), warnings))
     }
