@@ -1,0 +1,117 @@
+//! Holds the documents to the code: the tests they name, the words they list, the files they point to.
+//! Reads text alone; whether a named test holds its promise is that test's own matter.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use linekeep::protocol::Reason;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let tests = tests();
+    for document in ["README.md", "docs/threat-model.md"] {
+        let named: Vec<String> = rows(&read(document)).iter().flat_map(|cells| test_names(cells.last())).collect();
+        assert!(named.len() > 10, "{document}: only {named:?} found; is its table still one?");
+        let gone: Vec<_> = named.iter().filter(|name| !tests.contains(name)).collect();
+        assert!(gone.is_empty(), "{document} names tests that are not there: {gone:#?}");
+    }
+}
+
+#[test]
+fn every_promise_and_every_accident_names_a_test() {
+    let (readme, model) = (read("README.md"), read("docs/threat-model.md"));
+    let promises = table(&readme, "promise");
+    assert_eq!(promises.len(), 7, "{promises:#?}");
+    for cells in [promises, table(&model, "promise"), table(&model, "an accident of others")].concat() {
+        assert!(!test_names(cells.last()).is_empty(), "no test stands in {cells:?}");
+    }
+}
+
+#[test]
+fn the_protocol_lists_the_words_that_the_code_says() {
+    let listed: Vec<String> =
+        table(&read("docs/protocol.md"), "after `ERROR: `").iter().map(|cells| cells[0].replace('`', "")).collect();
+    let said: Vec<&str> = Reason::WORDS.iter().map(|(_, word)| *word).collect();
+    assert_eq!(listed, said);
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let mut links = 0;
+    for document in files(&["docs"], "md").into_iter().chain(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(home))
+    {
+        for link in std::fs::read_to_string(&document).unwrap().split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            if target.is_empty() || target.starts_with("https://") {
+                continue;
+            }
+            links += 1;
+            assert!(document.with_file_name(target).exists(), "{}: {target} is not there", document.display());
+        }
+    }
+    assert!(links > 10, "only {links} links found");
+}
+
+/// The rows of every table, heads and rules included, as their cells.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'));
+    lines.map(|line| line.split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+/// The rows below the head that begins with `first`, up to the table's end.
+fn table(text: &str, first: &str) -> Vec<Vec<String>> {
+    let head = format!("| {first} |");
+    let (_, below) = text.split_once(&head).unwrap_or_else(|| panic!("no table begins with {head}"));
+    let lines: Vec<&str> = below.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    rows(&lines.join("\n"))
+}
+
+/// The words in `code` that are written as tests are.
+fn test_names(cell: Option<&String>) -> Vec<String> {
+    let code = cell.into_iter().flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let is_name =
+        |word: &&str| word.contains('_') && !word.contains(|letter| !matches!(letter, 'a'..='z' | '0'..='9' | '_'));
+    code.filter(is_name).map(str::to_owned).collect()
+}
+
+/// The functions that stand below a `#[test]`, a `#[rstest]` or in a `proptest!`, and the names of cases.
+fn tests() -> Vec<String> {
+    let mut names = Vec::new();
+    for file in files(&["src", "tests"], "rs") {
+        let mut is_test = false;
+        for line in std::fs::read_to_string(file).unwrap().lines().map(str::trim) {
+            if let Some((_, after)) = line.split_once("#[case::") {
+                names.extend(after.split(['(', ']']).next().map(str::to_owned));
+            }
+            is_test |= ["#[test]", "#[rstest]", "#[tokio::test"].iter().any(|mark| line.starts_with(mark));
+            if let Some((_, after)) = line.split_once("fn ") {
+                names.extend(after.split(['(', '<']).next().filter(|_| is_test).map(str::to_owned));
+                is_test = false;
+            }
+        }
+    }
+    names
+}
+
+fn files(folders: &[&str], extension: &str) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| home(folder)).collect();
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|own| own == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+fn home(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(home(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
