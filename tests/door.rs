@@ -282,6 +282,40 @@ fn a_reload_judges_the_certificate_of_an_open_session_by_the_new_authority() {
     assert!(!answers(&mut alice));
 }
 
+/// The way of docs/pki.md: revoke, publish, reload. The session that is open is ended, another client's goes on.
+#[test]
+fn a_reload_ends_the_session_of_a_revoked_certificate_and_no_other() {
+    let (folder, _) = furnish();
+    let pki = folder.path().join("pki");
+    let run = |arguments: &[&str]| {
+        let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("pki/linekeep-pki");
+        let output = std::process::Command::new(script).env("LINEKEEP_PKI", &pki).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    run(&["init", pki.to_str().unwrap()]);
+    run(&["server", "localhost"]);
+    run(&["client", "alice.example"]);
+    run(&["client", "bob.example"]);
+    let issued = |name: &str| {
+        let folder = pki.join("issued").join(name);
+        (folder.join("certificate.pem"), folder.join("private-key.pem"))
+    };
+    let listener = "[[listener]]\nname = \"pki\"\naddress = \"127.0.0.1:0\"\nallow = [\"127.0.0.1\"]\nmode = \"certificate\"\n\
+        certificate = \"pki/issued/localhost/certificate.pem\"\nprivate-key = \"pki/issued/localhost/private-key.pem\"\n\
+        client-ca = \"pki/ca.pem\"\ncrl = \"pki/crl.pem\"\n";
+    let bob = "[[client]]\nname = \"bob\"\ncertificates = [\"dns:bob.example\"]\n";
+    let mut daemon = Daemon::start(folder, &format!("{listener}{LISTS}{bob}"));
+    let address = daemon.address("pki");
+    let mut alice = open_session(address, &Shows::certificate(&issued("alice.example")));
+    let mut bob = open_session(address, &Shows::certificate(&issued("bob.example")));
+    run(&["revoke", "alice.example", "keyCompromise"]);
+    assert!(answers(&mut alice), "nothing changes before the reload");
+    assert!(daemon.ctl(&["reload"]).status.success());
+    daemon.wait_for("event=session-ended client=alice reason=no-longer-permitted");
+    assert!(!answers(&mut alice));
+    assert!(answers(&mut bob));
+}
+
 #[test]
 fn a_stop_says_goodbye_in_tls() {
     let mut house = house();
