@@ -123,7 +123,8 @@ impl Peer<'_> {
         let listener = self.listener_name();
         let source = self.source.to_string();
         let evidence = presented.evidence.to_string();
-        match self.shared.state.load().admit(&presented) {
+        let state = self.shared.state.load();
+        match state.admit(&presented) {
             Ok(client) => {
                 self.shared.teller.tell(Event::ClientAdmitted {
                     listener,
@@ -133,7 +134,7 @@ impl Peer<'_> {
                     tls: tls.into(),
                     cipher: cipher.into(),
                 });
-                Some(Admitted { client, presented })
+                Some(Admitted { client, presented, epoch: state.epoch })
             }
             Err(reason) => {
                 self.shared.teller.tell(Event::ClientDenied { listener, source, evidence, reason });

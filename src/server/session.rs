@@ -29,6 +29,8 @@ pub struct Admitted {
     pub client: Client,
     /// What it showed, to be judged again after a reload.
     pub presented: Presented,
+    /// The generation that let it in. If a newer one came since, the session is judged anew before its first answer.
+    pub epoch: u64,
 }
 
 /// Serves one client until either side ends it, and parts properly.
@@ -83,7 +85,7 @@ enum Turn {
 
 impl<'a> Session<'a> {
     fn new(admitted: Admitted, shared: &'a Shared) -> Session<'a> {
-        let Admitted { client, presented } = admitted;
+        let Admitted { client, presented, epoch } = admitted;
         let state = shared.state.load();
         let limits = state.config.server.clone();
         let text = state.doors[presented.listener].listener.text;
@@ -97,7 +99,7 @@ impl<'a> Session<'a> {
             begun: Instant::now(),
             end: SessionEnd::CutAtStop,
             client: Arc::clone(client.name()),
-            epoch: state.epoch,
+            epoch,
             presented,
             limits,
             queries: 0,

@@ -74,8 +74,8 @@ impl Conversation for SslStream<Wire> {
 
 /// Runs the same call on whichever socket it is.
 macro_rules! on_socket {
-    ($self:ident, $socket:ident => $call:expr) => {
-        match &mut $self.get_mut().socket {
+    ($wire:expr, $socket:ident => $call:expr) => {
+        match &mut $wire.socket {
             Socket::Tcp($socket) => $call,
             Socket::Unix($socket) => $call,
         }
@@ -90,27 +90,23 @@ impl AsyncRead for Wire {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        let wire = &mut *self;
-        let read = match &mut wire.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
-        };
-        wire.taken += buffer.filled().len() - before;
+        let read = on_socket!(&mut *self, socket => Pin::new(socket).poll_read(cx, buffer));
+        self.taken += buffer.filled().len() - before;
         read
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        on_socket!(self, socket => Pin::new(socket).poll_write(cx, bytes))
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_write(cx, bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self, socket => Pin::new(socket).poll_flush(cx))
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self, socket => Pin::new(socket).poll_shutdown(cx))
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_shutdown(cx))
     }
 }
 
