@@ -8,7 +8,7 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | 0, words: pure, no I/O | [`index`], [`protocol`], [`event`], [`allowlist`], [`cipher_policy`], [`secret`] |
+//! | 0, words: pure, no I/O | [`index`], [`protocol`], [`event`], [`normalise`], [`allowlist`], [`cipher_policy`], [`secret`] |
 //! | 1, meaning | [`config`], [`metrics`] |
 //! | 2, capabilities: know floors 0 and 1, not each other (tls may use identity) | [`dataset`], [`identity`], [`tls`], [`audit`] |
 //! | 3, the two ends of the wire | [`server`], [`client`] |
@@ -22,6 +22,8 @@ pub mod cipher_policy;
 pub mod event;
 #[cfg(feature = "daemon")]
 pub mod index;
+#[cfg(feature = "daemon")]
+pub mod normalise;
 pub mod protocol;
 pub mod secret;
 

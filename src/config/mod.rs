@@ -18,6 +18,7 @@ pub use sections::DEFAULT_CONTROL_SOCKET;
 use crate::allowlist::Allowlist;
 use crate::cipher_policy::Profile;
 use crate::event::Severity;
+use crate::normalise::Normalisation;
 use crate::protocol::Text;
 use std::fmt;
 use std::net::SocketAddr;
@@ -229,28 +230,77 @@ pub struct Dataset {
     pub name: Arc<str>,
     /// Files, folders and globs, absolute. A folder stands for the plain files right inside it whose names do not begin with a dot.
     pub paths: Vec<PathBuf>,
-    /// What ends a line in the files, and in queries to this list.
-    pub line_ending: LineEnding,
+    /// What makes two spellings one line.
+    pub normalisation: Normalisation,
+    /// When its files are looked at.
+    pub freshness: Freshness,
+    /// What its writers do to its files.
+    pub writer: Writer,
+    /// How it is searched.
+    pub search: Search,
+    /// What a generation has to be to go into service.
+    pub guards: Guards,
+    /// What is answered from a generation that has become older than `guards.max_age`.
+    pub stale: Stale,
+    /// Whether the daemon starts only with a good generation of it.
+    pub required: bool,
+    /// With [`Writer::Appends`]: how often what was read before is read again, to see whether the word was kept.
+    pub recheck: Duration,
 }
 
-/// What ends a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LineEnding {
-    /// LF; a CR before it is part of the line, as it is to grep.
-    Lf,
-    /// LF or CR LF: one CR before the LF is dropped, in the files and in queries.
-    Crlf,
+/// When a list's files are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// At start and at reload.
+    OnReload,
+    /// Also whenever they change, which is noticed within a second.
+    OnChange,
+    /// At every batch of queries: the answer is true of the files at a moment between query and answer.
+    OnQuery,
 }
 
-impl LineEnding {
-    /// The line without the CR that belongs to its end.
-    #[must_use]
-    pub fn strip(self, line: &[u8]) -> &[u8] {
-        match self {
-            LineEnding::Lf => line,
-            LineEnding::Crlf => line.strip_suffix(b"\r").unwrap_or(line),
-        }
-    }
+/// What a list's writers do to its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// Anything.
+    Any,
+    /// They only add whole lines at the end; bytes once written never change.
+    Appends,
+}
+
+/// How a list is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// As the facts suggest.
+    Auto,
+    /// By an index in memory.
+    Index,
+    /// By reading the files for every batch of queries; takes no memory. With [`Freshness::OnQuery`] alone.
+    Scan,
+}
+
+/// What a generation has to be to go into service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guards {
+    /// Lines at least.
+    pub min_lines: u64,
+    /// Lines at most.
+    pub max_lines: Option<u64>,
+    /// Bytes of all files at most.
+    pub max_bytes: Option<u64>,
+    /// How many percent of the lines of the generation in service may be gone.
+    pub max_shrink_percent: Option<u8>,
+    /// How old the oldest of its files may be: now minus its mtime.
+    pub max_age: Option<Duration>,
+}
+
+/// What is answered from a generation that has become too old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// `ERROR: list stale`.
+    Error,
+    /// What it says, with a warning in the records.
+    Serve,
 }
 
 /// `[[client]]`

@@ -3,7 +3,8 @@
 use super::fault::Gathering;
 use super::key::{self, Described, Key};
 use super::table::Table;
-use super::{CertificateName, Client, Dataset, LineEnding};
+use super::{CertificateName, Client, Dataset, Freshness, Guards, Search, Stale, Writer};
+use crate::normalise::{LineEnding, Normalisation};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::Spanned;
@@ -26,10 +27,10 @@ const PATHS: Key<Vec<PathBuf>> = Key {
 };
 const LINE_ENDING: Key<LineEnding> = Key {
     name: "line-ending",
-    default: Some("\"lf\""),
-    allowed: "\"lf\" or \"crlf\"",
-    meaning: "`crlf` drops one CR before the LF, in the files and in queries; with `lf` a CR is part of the line, as it is to grep.",
-    read: |value| key::word(value, &[("lf", LineEnding::Lf), ("crlf", LineEnding::Crlf)]),
+    default: Some("\"auto\""),
+    allowed: "\"auto\" or \"lf\"",
+    meaning: "`auto` drops one CR before the LF, in the files and in queries; with `lf` a CR is part of the line, as it is to grep.",
+    read: |value| key::word(value, &[("auto", LineEnding::Auto), ("lf", LineEnding::Lf)]),
 };
 
 pub(super) const DATASET: &[Described] = &[DATASET_NAME.described(), PATHS.described(), LINE_ENDING.described()];
@@ -46,7 +47,18 @@ pub(super) fn dataset(table: &Table<'_, '_>, folder: &Path, faults: &mut Gatheri
     let line_ending = table.value(&LINE_ENDING, faults);
     let name = name?;
     let paths = paths?.iter().map(|path| folder.join(path)).collect();
-    let value = Dataset { name: name.value.into(), paths, line_ending: line_ending? };
+    let value = Dataset {
+        name: name.value.into(),
+        paths,
+        normalisation: Normalisation { line_ending: line_ending?, ..Normalisation::default() },
+        freshness: Freshness::OnChange,
+        writer: Writer::Any,
+        search: Search::Auto,
+        guards: Guards { min_lines: 1, max_lines: None, max_bytes: None, max_shrink_percent: None, max_age: None },
+        stale: Stale::Error,
+        required: false,
+        recheck: std::time::Duration::from_secs(300),
+    };
     Some(Named { value, name_at: name.at.unwrap_or(table.at) })
 }
 

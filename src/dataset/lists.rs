@@ -1,7 +1,7 @@
 //! One generation of loaded lists, and exact answers from it.
 
-use crate::config::LineEnding;
 use crate::index::{Fingerprint, Fingerprinter, Index};
+use crate::normalise::LineEnding;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -72,7 +72,7 @@ impl Lists {
             if names.is_none_or(|names| names.contains(&list.name)) {
                 match list.line_ending {
                     LineEnding::Lf => selection.lf.push(place),
-                    LineEnding::Crlf => selection.crlf.push(place),
+                    LineEnding::Auto => selection.crlf.push(place),
                 }
             }
         }
@@ -94,7 +94,7 @@ impl Lists {
         if selection.crlf.is_empty() {
             return;
         }
-        let stripped = |query: &[u8]| self.fingerprinter.fingerprint(LineEnding::Crlf.strip(query));
+        let stripped = |query: &[u8]| self.fingerprinter.fingerprint(LineEnding::Auto.strip(query));
         if fingerprints.is_empty() {
             fingerprints.extend(queries.iter().map(|query| stripped(query)));
         } else {

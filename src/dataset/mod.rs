@@ -122,7 +122,7 @@ fn load_one(dataset: &Dataset, fingerprinter: &Fingerprinter, room: u64) -> Resu
     };
     let list = List {
         name: Arc::clone(&dataset.name),
-        line_ending: dataset.line_ending,
+        line_ending: dataset.normalisation.line_ending,
         index,
         files,
         lines: whole.lines,
@@ -165,8 +165,13 @@ impl Reader<'_> {
         let mark = self.builder.mark();
         // A file that grows as fast as it is read has no end; one byte more than it had is enough to know.
         let within = file.take(before.size().saturating_add(1));
-        let count =
-            read_lines(within, &mut self.chunk, self.dataset.line_ending, self.fingerprinter, &mut self.builder)?;
+        let count = read_lines(
+            within,
+            &mut self.chunk,
+            self.dataset.normalisation.line_ending,
+            self.fingerprinter,
+            &mut self.builder,
+        )?;
         let after = Stamp::of(&file.metadata()?);
         let named = Stamp::of(&std::fs::metadata(path)?);
         if after == before && named == before && count.bytes == before.size() {

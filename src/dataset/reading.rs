@@ -1,8 +1,8 @@
 //! One file, read in a stream: every line to its fingerprint, in memory that does not depend on the length of lines.
 //! No mmap of files that others write: truncating one would end the process.
 
-use crate::config::LineEnding;
 use crate::index::{Builder, Fingerprint, Fingerprinter, Full, Streaming};
+use crate::normalise::LineEnding;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -132,7 +132,7 @@ impl<'a> Line<'a> {
             self.pieces.write(b"\r");
         }
         let piece = match (self.ending, piece.strip_suffix(b"\r")) {
-            (LineEnding::Crlf, Some(before)) => {
+            (LineEnding::Auto, Some(before)) => {
                 self.held_back = true;
                 before
             }

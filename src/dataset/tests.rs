@@ -1,7 +1,8 @@
 //! Lists against the truth: what grep would say of the files.
 
 use super::*;
-use crate::config::LineEnding;
+use crate::config::{Freshness, Guards, Search, Stale, Writer};
+use crate::normalise::{LineEnding, Normalisation};
 use proptest::prelude::*;
 use rstest::rstest;
 use std::io::Cursor;
@@ -11,7 +12,18 @@ fn fingerprinter() -> Fingerprinter {
 }
 
 fn dataset(paths: &[&Path], line_ending: LineEnding) -> Dataset {
-    Dataset { name: "list".into(), paths: paths.iter().map(|path| path.to_path_buf()).collect(), line_ending }
+    Dataset {
+        name: "list".into(),
+        paths: paths.iter().map(|path| path.to_path_buf()).collect(),
+        normalisation: Normalisation { line_ending, ..Normalisation::default() },
+        freshness: Freshness::OnReload,
+        writer: Writer::Any,
+        search: Search::Auto,
+        guards: Guards { min_lines: 0, max_lines: None, max_bytes: None, max_shrink_percent: None, max_age: None },
+        stale: Stale::Error,
+        required: false,
+        recheck: std::time::Duration::from_secs(300),
+    }
 }
 
 fn silent() -> Teller {
@@ -34,7 +46,7 @@ fn lines(content: &[u8], ending: LineEnding) -> Vec<Vec<u8>> {
     if lines.last().is_some_and(Vec::is_empty) {
         lines.pop();
     }
-    if ending == LineEnding::Crlf {
+    if ending == LineEnding::Auto {
         for line in &mut lines {
             if line.last() == Some(&b'\r') {
                 line.pop();
@@ -53,7 +65,7 @@ proptest! {
     /// Arbitrary bytes, arbitrary chunks, both line endings: every line is found, and nothing else that looks like one.
     #[test]
     fn exact_equals_a_linear_scan(content in content(), queries in proptest::collection::vec(content(), 0..20), chunk in 1usize..40, crlf: bool) {
-        let ending = if crlf { LineEnding::Crlf } else { LineEnding::Lf };
+        let ending = if crlf { LineEnding::Auto } else { LineEnding::Lf };
         let mut builder = Builder::new(1 << 20);
         let count = read_lines(Cursor::new(&content), &mut vec![0; chunk], ending, &fingerprinter(), &mut builder).unwrap();
         let truth = lines(&content, ending);
@@ -73,12 +85,12 @@ proptest! {
         let (one, two) = (folder.path().join("one"), folder.path().join("two"));
         std::fs::write(&one, &first).unwrap();
         std::fs::write(&two, &second).unwrap();
-        let mut crlf = dataset(&[&two], LineEnding::Crlf);
+        let mut crlf = dataset(&[&two], LineEnding::Auto);
         crlf.name = "other".into();
         let lists = load_all(&[dataset(&[&one, &two], LineEnding::Lf), crlf]).unwrap();
-        let (plain, stripped) = ([lines(&first, LineEnding::Lf), lines(&second, LineEnding::Lf)].concat(), lines(&second, LineEnding::Crlf));
+        let (plain, stripped) = ([lines(&first, LineEnding::Lf), lines(&second, LineEnding::Lf)].concat(), lines(&second, LineEnding::Auto));
         for query in queries.iter().chain(&plain).chain(&stripped) {
-            let truth = plain.contains(query) || stripped.contains(&LineEnding::Crlf.strip(query).to_vec());
+            let truth = plain.contains(query) || stripped.contains(&LineEnding::Auto.strip(query).to_vec());
             prop_assert_eq!(has(&lists, query), truth, "{:?}", query);
         }
     }
@@ -236,7 +248,7 @@ fn exact_over_lists_of_both_line_endings(#[case] query: &str, #[case] found: boo
     let (unix, dos) = (folder.path().join("unix"), folder.path().join("dos"));
     std::fs::write(&unix, "both\nunix\r\n").unwrap();
     std::fs::write(&dos, "both\r\ndos\r\n").unwrap();
-    let datasets = [dataset(&[&dos], LineEnding::Crlf), dataset(&[&unix], LineEnding::Lf)];
+    let datasets = [dataset(&[&dos], LineEnding::Auto), dataset(&[&unix], LineEnding::Lf)];
     let lists = load_all(&datasets).unwrap();
     let neighbours = [query.as_bytes(), b"both", b"absent", b"dos\r"];
     let mut answers = [false; 4];
