@@ -158,8 +158,22 @@ events! {
     ListenerOpen = "listener-open", Warning,
         "this listener asks nobody who they are: whoever is let in may look up as the named client"
         { listener: Arc<str>, client: Arc<str>, allow: String }
-    /// A list was read whole.
-    ListLoaded = "list-loaded", Info, "list loaded" { list: Arc<str>, files: usize, lines: u64, distinct: u64, bytes: u64, milliseconds: u128 }
+    /// A list was read whole, and this generation of it is in service.
+    ListLoaded = "list-loaded", Notice, "list loaded"
+        { list: Arc<str>, generation: u64, files: usize, lines: u64, distinct: u64, longest: u64, skipped_empty: u64,
+          skipped_comment: u64, skipped_long: u64, bytes: u64, milliseconds: u128, memory: u64 }
+    /// What is there of a list now is not taken into service; `in_service` is what answers instead.
+    ListRefused = "list-refused", Error, "list not taken; what was good before stays in service, if anything was"
+        { list: Arc<str>, fault: String, in_service: String }
+    /// What was wrong with a list is mended.
+    ListRestored = "list-restored", Notice, "list is good again" { list: Arc<str> }
+    /// A list has become older than it may be.
+    ListStale = "list-stale", Error, "list is older than max-age allows" { list: Arc<str>, age_seconds: u64, limit_seconds: u64 }
+    /// Old bytes of a list changed whose writers were said to append only.
+    ListWordBroken = "list-word-broken", Error, "old bytes changed although writer = \"appends\"; everything was read anew"
+        { list: Arc<str>, path: String }
+    /// Scan and index took turns.
+    ListSearch = "list-search", Info, "list is searched another way from now on" { list: Arc<str>, search: &'static str, reason: String }
     /// A connection was turned away before TLS.
     Refused = "connection-refused", Warning, "connection refused" { listener: Arc<str>, source: String, reason: Refusal }
     /// No proof of identity came out of the handshake.

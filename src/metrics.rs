@@ -49,6 +49,12 @@ counters! {
     accept_errors, "accept_errors_total", "connections that the kernel could not hand over";
     reloads, "reloads_total", "reloads that took effect";
     reload_failures, "reload_failures_total", "reloads refused";
+    list_loads, "list_loads_total", "generations of lists that went into service";
+    list_failures, "list_failures_total", "lists that could not be taken as they were found";
+    list_stale, "list_stale_total", "lists that became older than they may be";
+    list_words_broken, "list_words_broken_total", "lists whose old bytes changed although their writers only append";
+    list_scans, "list_scans_total", "times that files were read to answer queries";
+    list_catch_ups, "list_catch_ups_total", "times that files were read on where they had grown";
     records_lost, "records_lost_total", "records that no sink took";
     control_denied, "control_denied_total", "control connections denied";
 }
@@ -67,6 +73,10 @@ impl Metrics {
                 _ => {}
             },
             Event::Reloaded { .. } => self.reloads.add(1),
+            Event::ListLoaded { .. } => self.list_loads.add(1),
+            Event::ListRefused { .. } => self.list_failures.add(1),
+            Event::ListStale { .. } => self.list_stale.add(1),
+            Event::ListWordBroken { .. } => self.list_words_broken.add(1),
             Event::RecordsLost { count, .. } => self.records_lost.add(*count),
             Event::ControlDenied { .. } => self.control_denied.add(1),
             _ => {}

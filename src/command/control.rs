@@ -1,6 +1,7 @@
 //! `linekeepctl`: asks the daemon over its control socket and shows the answer to people or to machines.
 
 use crate::config;
+use crate::dataset::Summary;
 use crate::server::control::{Command, Reply, Status};
 use crate::server::reload::Outcome;
 use clap::{Parser, Subcommand};
@@ -8,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The administrator's hand: how is the daemon, and read everything anew.
 #[derive(Parser)]
@@ -38,8 +39,8 @@ enum What {
 }
 
 const AFTER_HELP: &str = "\
-Exit status: 0 done; 1 the reload was refused and the last good state stays in service; 2 the daemon could not be
-asked.";
+Exit status: 0 done; 1 the reload was refused and the last good state stays in service, or lists could not be taken as
+they are and stay as they were; 2 the daemon could not be asked.";
 
 /// The daemon answers status at once; without an answer for this long it is stuck.
 const STATUS_PATIENCE: Duration = Duration::from_secs(10);
@@ -71,7 +72,7 @@ pub fn main() -> ExitCode {
     };
     match reply {
         _ if shown.is_err() => ExitCode::from(2),
-        Reply::Reload(outcome) if !outcome.reloaded => ExitCode::from(1),
+        Reply::Reload(outcome) if !outcome.faults.is_empty() => ExitCode::from(1),
         _ => ExitCode::SUCCESS,
     }
 }
@@ -114,7 +115,13 @@ fn people_outcome(outcome: &Outcome) -> String {
         text += &format!("warning: {warning}\n");
     }
     let seconds = Duration::from_millis(outcome.milliseconds).as_secs_f64();
-    text += &if outcome.reloaded {
+    text += &if outcome.reloaded && !outcome.faults.is_empty() {
+        let count = outcome.faults.len();
+        format!(
+            "reloaded in {seconds:.3} s: {} lines in service; {count} faults of lists, which stay as they were\n",
+            outcome.lines
+        )
+    } else if outcome.reloaded {
         format!("reloaded in {seconds:.3} s: {} lines in service\n", outcome.lines)
     } else {
         format!("not reloaded: {} faults; the last good state stays in service\n", outcome.faults.len())
@@ -133,20 +140,47 @@ fn people_status(status: &Status) -> String {
         text += &format!("  {:<20} {:<12} {}\n", listener.name, listener.mode, listener.address);
     }
     text += "\nlists\n";
-    for list in &status.lists {
-        text += &format!(
-            "  {:<20} {} lines ({} distinct) of {} files, {} bytes of memory, loaded {}\n",
-            list.name,
-            list.lines,
-            list.distinct,
-            list.files,
-            list.bytes,
-            humantime::format_rfc3339_seconds(list.loaded_at)
-        );
-    }
+    status.lists.iter().for_each(|list| text += &people_list(list));
     text += "\ncounters\n";
     for (name, value) in &status.counters {
         text += &format!("  {name:<48} {value}\n");
+    }
+    text
+}
+
+fn people_list(list: &Summary) -> String {
+    let loaded = list.loaded_at.map_or_else(String::new, |at| {
+        let at = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at));
+        format!(", loaded {at} in {:.3} s", list.load_seconds)
+    });
+    let mut text = format!(
+        "  {:<20} {}, {}, generation {}{loaded}\n  {:<20} {} lines ({} distinct, longest {} bytes) in {} files of {} bytes\n",
+        list.name,
+        list.state,
+        list.freshness,
+        list.generation,
+        "",
+        list.lines,
+        list.distinct,
+        list.longest,
+        list.files,
+        list.bytes
+    );
+    let mut more = |words: String| text += &format!("  {:<20} {words}\n", "");
+    if list.memory > 0 {
+        more(format!("{} bytes of memory, {:.2} a line", list.memory, list.bytes_per_line));
+    }
+    let skipped = [(list.skipped_empty, "empty"), (list.skipped_comment, "comments"), (list.skipped_long, "too long")];
+    if skipped.iter().any(|(count, _)| *count > 0) {
+        let words: Vec<_> =
+            skipped.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
+        more(format!("skipped: {}", words.join(", ")));
+    }
+    if list.freshness == "on-query" {
+        more(format!("searched by {}: {}", list.search, list.search_reason));
+    }
+    if let Some(fault) = &list.fault {
+        more(format!("fault: {fault}"));
     }
     text
 }

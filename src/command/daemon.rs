@@ -146,13 +146,20 @@ fn serve(prepared: Prepared, teller: &Teller, metrics: Arc<Metrics>) -> Result<(
         let mut wishes = process::wishes().map_err(os)?;
         teller.tell(Event::Starting { version: env!("CARGO_PKG_VERSION"), config: file.display().to_string() });
         warnings.into_iter().for_each(|about| teller.tell(Event::Warned { about }));
-        let loading = load(doors.config().clone(), fingerprinter.clone(), teller.clone());
+        let ceiling = doors.config().server.max_index_bytes;
+        let common = dataset::Common {
+            fingerprinter,
+            memory: dataset::Memory::new(ceiling),
+            world: Arc::new(dataset::Kernel),
+            teller: teller.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        let loading = load(doors.config().clone(), common.clone());
         let Some(lists) = unless_stopped(loading, &mut wishes, teller).await? else { return Ok(()) };
-        let shortage = reload_shortage(lists.bytes(), doors.config().server.max_index_bytes);
-        lists.warnings().into_iter().chain(shortage).for_each(|about| teller.tell(Event::Warned { about }));
+        reload_shortage(lists.memory(), ceiling).into_iter().for_each(|about| teller.tell(Event::Warned { about }));
         let beginning =
             Beginning { state: doors.into_state(0, lists), sockets, control, teller: teller.clone(), metrics };
-        let reloader = move |shared| Reloader { file, decoys, fingerprinter, shared };
+        let reloader = move |shared| Reloader { file, decoys, common, shared };
         server::run(beginning, reloader, wishes).await.map_err(os)
     });
     // A load that was cut short by a stop may still be reading; it has nobody left to tell.
@@ -160,13 +167,13 @@ fn serve(prepared: Prepared, teller: &Teller, metrics: Arc<Metrics>) -> Result<(
     served
 }
 
-/// Reads the lists on a thread of its own.
-async fn load(config: Config, fingerprinter: Fingerprinter, teller: Teller) -> Result<Lists, Failure> {
-    let loading = tokio::task::spawn_blocking(move || {
-        dataset::load(&config.datasets, &fingerprinter, config.server.max_index_bytes, &teller)
-    });
+/// Opens the lists on a thread of its own. One that cannot be read was told, and answers with an error until it can be,
+/// unless it is required.
+async fn load(config: Config, common: dataset::Common) -> Result<Lists, Failure> {
+    let loading = tokio::task::spawn_blocking(move || dataset::open(&config.datasets, &common, None));
     let loaded = loading.await.map_err(|error| Failure::new(exit::SOFTWARE, &error))?;
-    loaded.map_err(|faults| Failure::all(exit::UNAVAILABLE, faults.iter().map(ToString::to_string).collect()))
+    let all = |faults: Vec<dataset::Fault>| faults.iter().map(ToString::to_string).collect();
+    loaded.map(|opened| opened.lists).map_err(|faults| Failure::all(exit::UNAVAILABLE, all(faults)))
 }
 
 /// Waits for the lists, unless a signal asks to stop: then `None`. A reload that is asked for meanwhile is none: what is
@@ -230,11 +237,15 @@ fn check(file: &Path) -> Result<(), Failure> {
     let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, &error))?;
     let (doors, warnings) = read(file, &decoys)?;
     let config = doors.config();
-    let faults: Vec<_> = dataset::check(&config.datasets).iter().map(ToString::to_string).collect();
+    let found = dataset::check(&config.datasets);
+    let is_required =
+        |fault: &&dataset::Fault| config.datasets.iter().any(|dataset| dataset.required && dataset.name == fault.list);
+    let (faults, lost): (Vec<_>, Vec<_>) = found.iter().partition(is_required);
     if !faults.is_empty() {
-        return Err(Failure::all(exit::CONFIG, faults));
+        return Err(Failure::all(exit::CONFIG, found.iter().map(ToString::to_string).collect()));
     }
-    for warning in warnings {
+    let lost = lost.iter().map(|fault| format!("{fault}; until that is mended it answers ERROR: list unavailable"));
+    for warning in warnings.into_iter().chain(lost) {
         eprintln!("linekeepd: warning: {warning}");
     }
     let (listeners, lists, clients) = (config.listeners.len(), config.datasets.len(), config.clients.len());

@@ -29,6 +29,9 @@ use std::time::Duration;
 /// Where the configuration is when nobody says.
 pub const DEFAULT_FILE: &str = "/etc/linekeep/linekeep.toml";
 
+/// Files of one list at most: each is looked at before every batch of queries where freshness asks for that.
+pub const MAX_FILES: usize = 4096;
+
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -257,6 +260,18 @@ pub enum Freshness {
     OnChange,
     /// At every batch of queries: the answer is true of the files at a moment between query and answer.
     OnQuery,
+}
+
+impl Freshness {
+    /// The word in the configuration and in status.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Freshness::OnReload => "on-reload",
+            Freshness::OnChange => "on-change",
+            Freshness::OnQuery => "on-query",
+        }
+    }
 }
 
 /// What a list's writers do to its files.

@@ -1,117 +1,161 @@
-//! One generation of loaded lists, and exact answers from it.
+//! All lists in service, and answers from those that a client may ask.
 
-use crate::index::{Fingerprint, Fingerprinter, Index};
-use crate::normalise::LineEnding;
-use serde::{Deserialize, Serialize};
+use super::list::{Check, Core, List};
+use super::summary::Summary;
+use crate::index::{Fingerprint, Fingerprinter};
+use crate::normalise::Normalisation;
+use crate::protocol::{Answer, Reason};
 use std::sync::Arc;
-use std::time::SystemTime;
 
-/// Every list, loaded whole. Immutable.
+/// Every configured list, each with what stands for it now.
 pub struct Lists {
-    lists: Vec<List>,
+    pub(super) lists: Vec<List>,
     fingerprinter: Fingerprinter,
 }
 
-/// One loaded list.
-pub(super) struct List {
-    pub(super) name: Arc<str>,
-    pub(super) line_ending: LineEnding,
-    pub(super) index: Index,
-    pub(super) files: usize,
-    pub(super) lines: u64,
-    pub(super) loaded_at: SystemTime,
-}
-
-/// What status says of a list.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Summary {
-    /// Its name.
-    pub name: String,
-    /// Files that it was read from.
-    pub files: usize,
-    /// Lines read.
-    pub lines: u64,
-    /// Different ones among them.
-    pub distinct: u64,
-    /// Memory that its index takes.
-    pub bytes: u64,
-    /// When it was read.
-    pub loaded_at: SystemTime,
-}
-
-/// The lists that a client may ask, in one generation.
+/// The lists that a client may ask.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Places of lists, by what ends their lines.
-    lf: Vec<usize>,
-    crlf: Vec<usize>,
+    /// Places of lists, by what makes two spellings one line in them.
+    groups: Vec<(Normalisation, Vec<usize>)>,
 }
 
 impl Selection {
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lf.is_empty() && self.crlf.is_empty()
+        self.groups.is_empty()
+    }
+
+    /// Their places, in the order of the configuration.
+    fn places(&self) -> Vec<usize> {
+        let mut places: Vec<usize> = self.groups.iter().flat_map(|(_, places)| places).copied().collect();
+        places.sort_unstable();
+        places
     }
 }
 
 /// Room that look-ups reuse, so that answering allocates nothing.
 #[derive(Default)]
-pub struct Scratch(Vec<Fingerprint>);
+pub struct Scratch {
+    fingerprints: Vec<Fingerprint>,
+    /// Which query each fingerprint is of: a query that is no line under a normalisation has none.
+    of: Vec<usize>,
+    found: Vec<bool>,
+    hits: Vec<bool>,
+    room: Vec<u8>,
+}
+
+/// One list's answers to a batch.
+pub struct FromList {
+    /// The list.
+    pub name: Arc<str>,
+    /// The number of the content that these answers are true of, and for each query whether it has it; or why nothing can be
+    /// said.
+    pub found: Result<(u64, Vec<bool>), Reason>,
+}
 
 impl Lists {
     pub(super) fn new(lists: Vec<List>, fingerprinter: Fingerprinter) -> Lists {
         Lists { lists, fingerprinter }
     }
 
-    /// The lists of these names; `None` selects all. A name that this generation does not have selects nothing.
+    /// The lists of these names; `None` selects all. A name that is none of a list selects nothing.
     #[must_use]
     pub fn select(&self, names: Option<&[Arc<str>]>) -> Selection {
         let mut selection = Selection::default();
         for (place, list) in self.lists.iter().enumerate() {
-            if names.is_none_or(|names| names.contains(&list.name)) {
-                match list.line_ending {
-                    LineEnding::Lf => selection.lf.push(place),
-                    LineEnding::Auto => selection.crlf.push(place),
+            let dataset = &list.core.dataset;
+            if names.is_none_or(|names| names.contains(&dataset.name)) {
+                let rule = dataset.normalisation;
+                match selection.groups.iter_mut().find(|(of, _)| *of == rule) {
+                    Some((_, places)) => places.push(place),
+                    None => selection.groups.push((rule, vec![place])),
                 }
             }
         }
         selection
     }
 
-    /// Sets `found[i]` where a selected list has `queries[i]`, each list by its own line ending, and leaves the others as
-    /// they are: the caller clears `found` before. What is found already is not looked up again.
+    /// Answers each query over the selected lists: `EXISTS` where a good list has it, an error where one is in doubt and
+    /// none has it, `NOT FOUND` where all are good and none has it. Waits only where a list has to be looked at first.
     ///
     /// # Panics
-    /// When `queries` and `found` are not of one length.
-    pub fn answer_batch(&self, selection: &Selection, queries: &[&[u8]], found: &mut [bool], scratch: &mut Scratch) {
-        let fingerprints = &mut scratch.0;
-        fingerprints.clear();
-        if !selection.lf.is_empty() {
-            fingerprints.extend(queries.iter().map(|query| self.fingerprinter.fingerprint(query)));
-            self.look_up(&selection.lf, fingerprints, found);
-        }
-        if selection.crlf.is_empty() {
-            return;
-        }
-        let stripped = |query: &[u8]| self.fingerprinter.fingerprint(LineEnding::Auto.strip(query));
-        if fingerprints.is_empty() {
-            fingerprints.extend(queries.iter().map(|query| stripped(query)));
-        } else {
-            // Without a CR at its end a query is the same line to both kinds of list.
-            for ((fingerprint, query), found) in fingerprints.iter_mut().zip(queries).zip(found.iter()) {
-                if !found && query.ends_with(b"\r") {
-                    *fingerprint = stripped(query);
+    /// When `queries` and `answers` are not of one length.
+    pub async fn answer_batch(
+        &self,
+        selection: &Selection,
+        queries: &[&[u8]],
+        answers: &mut [Answer],
+        scratch: &mut Scratch,
+    ) {
+        assert_eq!(queries.len(), answers.len(), "one answer a query");
+        let mut found = std::mem::take(&mut scratch.found);
+        found.clear();
+        found.resize(queries.len(), false);
+        let mut doubt = None;
+        let mut later = Vec::new();
+        for (rule, places) in &selection.groups {
+            self.fingerprint(rule, queries, scratch);
+            for core in self.cores(places) {
+                match core.check() {
+                    Check::Good(generation) => {
+                        scratch.hits.clear();
+                        scratch.hits.resize(scratch.fingerprints.len(), false);
+                        generation.look_up(&scratch.fingerprints, &mut scratch.hits);
+                        for (place, hit) in scratch.of.iter().zip(&scratch.hits) {
+                            if let Some(found) = found.get_mut(*place) {
+                                *found |= hit;
+                            }
+                        }
+                    }
+                    Check::Doubt(reason) => doubt = doubt.or(Some(reason)),
+                    Check::Look => later.push(core),
                 }
             }
         }
-        self.look_up(&selection.crlf, fingerprints, found);
+        for core in later {
+            match Asked::of(core, queries, &found).answer().await {
+                Ok((_, hits)) => hits.into_iter().for_each(|place| {
+                    if let Some(found) = found.get_mut(place) {
+                        *found = true;
+                    }
+                }),
+                Err(reason) => doubt = doubt.or(Some(reason)),
+            }
+        }
+        for (answer, found) in answers.iter_mut().zip(&found) {
+            *answer = match (found, doubt) {
+                (true, _) => Answer::Exists,
+                (false, Some(reason)) => Answer::Error(reason),
+                (false, None) => Answer::NotFound,
+            };
+        }
+        scratch.found = found;
     }
 
-    fn look_up(&self, places: &[usize], fingerprints: &[Fingerprint], found: &mut [bool]) {
-        for list in places.iter().filter_map(|place| self.lists.get(*place)) {
-            list.index.contains_batch(fingerprints, found);
+    /// What each selected list says to each query, in the order of the configuration.
+    pub async fn answer_each(&self, selection: &Selection, queries: &[&[u8]]) -> Vec<FromList> {
+        let mut all = Vec::new();
+        let mut scratch = Scratch::default();
+        for core in self.cores(&selection.places()) {
+            let found = match core.check() {
+                Check::Good(generation) => {
+                    self.fingerprint(&core.dataset.normalisation, queries, &mut scratch);
+                    let mut hits = vec![false; scratch.fingerprints.len()];
+                    generation.look_up(&scratch.fingerprints, &mut hits);
+                    let places = scratch.of.iter().zip(hits).filter_map(|(place, hit)| hit.then_some(*place));
+                    Ok((generation.number, flags(queries.len(), places)))
+                }
+                Check::Doubt(reason) => Err(reason),
+                Check::Look => {
+                    let asked = Asked::of(core, queries, &vec![false; queries.len()]);
+                    asked.answer().await.map(|(number, hits)| (number, flags(queries.len(), hits.into_iter())))
+                }
+            };
+            all.push(FromList { name: Arc::clone(&core.dataset.name), found });
         }
+        all
     }
 
     /// How many lists.
@@ -126,36 +170,75 @@ impl Lists {
         self.lists.is_empty()
     }
 
-    /// Lines of all lists.
+    /// Lines of all lists that are in service.
     #[must_use]
     pub fn lines(&self) -> u64 {
-        self.lists.iter().map(|list| list.lines).sum()
+        self.lists.iter().map(|list| list.core.standing.load().counts.lines).sum()
     }
 
-    /// Memory of all indexes.
+    /// Memory of all indexes in service.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.lists.iter().map(|list| list.index.bytes()).sum()
-    }
-
-    /// What to say of lists without a line. They are whole, so their answer is no; often it is a download that failed.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        let empty = self.lists.iter().filter(|list| list.lines == 0);
-        empty.map(|list| format!("list {}: not one line in it; every answer from it is no", list.name)).collect()
+    pub fn memory(&self) -> u64 {
+        let bytes =
+            |list: &List| list.core.standing.load().generation.as_ref().map_or(0, |generation| generation.bytes());
+        self.lists.iter().map(bytes).sum()
     }
 
     /// What status says of each.
     #[must_use]
     pub fn summary(&self) -> Vec<Summary> {
-        let summary = |list: &List| Summary {
-            name: list.name.to_string(),
-            files: list.files,
-            lines: list.lines,
-            distinct: list.index.len() as u64,
-            bytes: list.index.bytes(),
-            loaded_at: list.loaded_at,
-        };
-        self.lists.iter().map(summary).collect()
+        self.lists.iter().map(|list| Summary::of(&list.core)).collect()
+    }
+
+    fn cores<'a>(&'a self, places: &'a [usize]) -> impl Iterator<Item = &'a Arc<Core>> {
+        places.iter().filter_map(|place| self.lists.get(*place)).map(|list| &list.core)
+    }
+
+    fn fingerprint(&self, rule: &Normalisation, queries: &[&[u8]], scratch: &mut Scratch) {
+        scratch.fingerprints.clear();
+        scratch.of.clear();
+        for (place, query) in queries.iter().enumerate() {
+            if let Ok(line) = rule.apply(query, &mut scratch.room) {
+                scratch.fingerprints.push(self.fingerprinter.fingerprint(line));
+                scratch.of.push(place);
+            }
+        }
+    }
+}
+
+fn flags(length: usize, places: impl Iterator<Item = usize>) -> Vec<bool> {
+    let mut flags = vec![false; length];
+    for place in places {
+        if let Some(flag) = flags.get_mut(place) {
+            *flag = true;
+        }
+    }
+    flags
+}
+
+/// Queries on their way to a list's keeper, and back.
+struct Asked {
+    of: Vec<usize>,
+    answer: tokio::sync::oneshot::Receiver<Result<(u64, Vec<bool>), Reason>>,
+}
+
+impl Asked {
+    /// Those that are not found yet.
+    fn of(core: &Arc<Core>, queries: &[&[u8]], found: &[bool]) -> Asked {
+        let (mut of, mut lines, mut room) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, (query, found)) in queries.iter().zip(found).enumerate() {
+            if let (false, Ok(line)) = (*found, core.dataset.normalisation.apply(query, &mut room)) {
+                of.push(place);
+                lines.push(line.to_vec());
+            }
+        }
+        Asked { of, answer: core.ask(lines) }
+    }
+
+    /// The number of the content, and the places of the queries that it has.
+    async fn answer(self) -> Result<(u64, Vec<usize>), Reason> {
+        // A keeper that is gone without a word leaves the list in doubt.
+        let (number, hits) = self.answer.await.unwrap_or(Err(Reason::ListUnavailable))?;
+        Ok((number, self.of.into_iter().zip(hits).filter_map(|(place, hit)| hit.then_some(place)).collect()))
     }
 }

@@ -1,73 +1,169 @@
-//! From a list's paths to its files: a file, the plain files of a folder, or what a glob matches.
+//! What a list's paths name at one moment: the plain files, with their stamps, and the folders that decided which files
+//! there are. Looking again is cheap, and tells whether anything changed.
 
-use super::LoadFault;
-use crate::config::Dataset;
+use super::stamp::{Kind, Moment, Stamp, World};
+use crate::config::MAX_FILES;
 use glob::MatchOptions;
 use std::path::{Path, PathBuf};
 
-/// The files of a list, in a fixed order, and what is wrong with its other paths. One that stands for nothing is a fault:
-/// an empty list is never an accident.
-pub(super) fn locate(dataset: &Dataset) -> (Vec<PathBuf>, Vec<LoadFault>) {
-    let mut files = Vec::new();
-    let mut faults = Vec::new();
-    for path in &dataset.paths {
-        match files_of(path) {
-            Ok(found) => files.extend(found),
-            Err(why) => faults.push(LoadFault::new(dataset, path, &why)),
-        }
-    }
-    (files, faults)
+/// What a list's paths name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sight {
+    /// The plain files, in a fixed order. Two paths to one file stand here twice.
+    pub(super) files: Vec<Seen>,
+    /// Folders whose entries decided which files there are.
+    folders: Vec<Seen>,
+    /// A pattern with wildcards in the middle: only looking everywhere again tells whether it matches something new.
+    scattered: bool,
+    /// What is wrong with paths.
+    pub(super) faults: Vec<(PathBuf, String)>,
 }
 
-fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
-    if is_pattern(path) {
-        return glob_files(path);
-    }
-    let found = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if !found.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(|error| error.to_string())? {
-        let entry = entry.map_err(|error| error.to_string())?;
-        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if !hidden && is_plain_file(&entry.path())? {
-            files.push(entry.path());
-        }
-    }
-    if files.is_empty() {
-        return Err("this folder holds no plain file whose name does not begin with a dot".into());
-    }
-    files.sort();
-    Ok(files)
+/// A path and what it named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) path: PathBuf,
+    pub(super) stamp: Stamp,
 }
 
-/// A link to nothing is a fault, not a file less: somebody meant it to be part of the list.
-fn is_plain_file(path: &Path) -> Result<bool, String> {
-    let found = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(found.is_file())
+impl Sight {
+    /// Looks at every path.
+    pub(super) fn look(world: &dyn World, paths: &[PathBuf]) -> Sight {
+        let mut sight = Sight::default();
+        for path in paths {
+            if let Err(why) = sight.add(world, path) {
+                sight.faults.push((path.clone(), why));
+            }
+        }
+        if sight.files.len() > MAX_FILES {
+            let path = paths.first().cloned().unwrap_or_default();
+            sight.faults.push((path, format!("{} files; a list has at most {MAX_FILES}", sight.files.len())));
+        }
+        sight
+    }
+
+    /// Whether everything is as it was seen. One stat a file and folder, and nothing else unless a pattern needs it.
+    pub(super) fn holds(&self, world: &dyn World, paths: &[PathBuf]) -> bool {
+        if !self.faults.is_empty() || self.scattered {
+            return self.faults.is_empty() && *self == Sight::look(world, paths);
+        }
+        self.all().all(|seen| world.stat(&seen.path).is_ok_and(|stamp| stamp == seen.stamp))
+    }
+
+    /// Whether every change after that moment would show.
+    pub(super) fn settled_at(&self, moment: Moment) -> bool {
+        self.all().all(|seen| seen.stamp.settled_at(moment))
+    }
+
+    /// Whether these files are all still there, and changed by growth alone, if at all. There may be new ones beside them.
+    pub(super) fn grew_from<'a>(&self, mut files: impl Iterator<Item = &'a Seen>) -> bool {
+        let grew = |old: &Seen| {
+            let now = self.files.iter().find(|seen| seen.path == old.path);
+            now.is_some_and(|now| {
+                now.stamp == old.stamp || now.stamp.same_file(&old.stamp) && now.stamp.size() > old.stamp.size()
+            })
+        };
+        self.faults.is_empty() && files.all(grew)
+    }
+
+    /// The files to read: each once, however many paths name it.
+    pub(super) fn distinct(&self) -> Vec<&Seen> {
+        let mut distinct: Vec<&Seen> = Vec::new();
+        let mut known = std::collections::HashSet::new();
+        for seen in &self.files {
+            if known.insert(seen.stamp.identity()) {
+                distinct.push(seen);
+            }
+        }
+        distinct
+    }
+
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.distinct().iter().map(|seen| seen.stamp.size()).sum()
+    }
+
+    /// When the oldest file was last modified.
+    pub(super) fn oldest(&self) -> Option<Moment> {
+        self.files.iter().map(|seen| seen.stamp.modified()).min()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Seen> {
+        self.files.iter().chain(&self.folders)
+    }
+
+    fn add(&mut self, world: &dyn World, path: &Path) -> Result<(), String> {
+        if is_pattern(path) {
+            return self.add_pattern(world, path);
+        }
+        let stamp = world.stat(path).map_err(|error| error.to_string())?;
+        if stamp.kind() != Kind::Folder {
+            if stamp.kind() == Kind::Other {
+                return Err("is no plain file".into());
+            }
+            self.files.push(Seen { path: path.to_owned(), stamp });
+            return Ok(());
+        }
+        self.folders.push(Seen { path: path.to_owned(), stamp });
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(|error| error.to_string())? {
+            let entry = entry.map_err(|error| error.to_string())?;
+            if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+                names.push(entry.path());
+            }
+        }
+        names.sort();
+        if !self.add_plain(world, names)? {
+            return Err("this folder holds no plain file whose name does not begin with a dot".into());
+        }
+        Ok(())
+    }
+
+    /// Adds the plain files among them; whether there was one. A link to nothing is a fault, not a file less: somebody
+    /// meant it to be part of the list.
+    fn add_plain(&mut self, world: &dyn World, paths: Vec<PathBuf>) -> Result<bool, String> {
+        let mut any = false;
+        for path in paths {
+            let stamp = world.stat(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            if stamp.kind() == Kind::File {
+                any = true;
+                self.files.push(Seen { path, stamp });
+            }
+        }
+        Ok(any)
+    }
+
+    /// The plain files that a pattern matches. As in a shell, and as in a folder, a wildcard does not match a leading dot:
+    /// an editor's `.list.txt.swp` is not part of the list.
+    fn add_pattern(&mut self, world: &dyn World, pattern: &Path) -> Result<(), String> {
+        let folder = pattern.parent().unwrap_or(Path::new("/"));
+        if has_wildcard(folder) {
+            self.scattered = true;
+        } else if let Ok(stamp) = world.stat(folder) {
+            self.folders.push(Seen { path: folder.to_owned(), stamp });
+        }
+        let pattern = pattern.to_str().ok_or("a pattern has to be UTF-8")?;
+        let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+        let mut paths = Vec::new();
+        for found in glob::glob_with(pattern, options).map_err(|error| format!("is no pattern: {error}"))? {
+            paths.push(found.map_err(|error| error.to_string())?);
+            if paths.len() > MAX_FILES * 4 {
+                return Err(format!("this pattern matches more than {} paths", MAX_FILES * 4));
+            }
+        }
+        paths.sort();
+        if !self.add_plain(world, paths)? {
+            return Err("this pattern matches no file".into());
+        }
+        Ok(())
+    }
 }
 
 /// A path with a wildcard is a pattern, unless a file of just that name exists.
 fn is_pattern(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().iter().any(|byte| b"*?[".contains(byte)) && !path.exists()
+    has_wildcard(path) && !path.exists()
 }
 
-/// The plain files that a pattern matches. As in a shell, and as in a folder, a wildcard does not match a leading dot:
-/// an editor's `.list.txt.swp` is not part of the list.
-fn glob_files(pattern: &Path) -> Result<Vec<PathBuf>, String> {
-    let pattern = pattern.to_str().ok_or("a pattern has to be UTF-8")?;
-    let mut files = Vec::new();
-    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
-    for found in glob::glob_with(pattern, options).map_err(|error| format!("is no pattern: {error}"))? {
-        let found = found.map_err(|error| error.to_string())?;
-        if is_plain_file(&found)? {
-            files.push(found);
-        }
-    }
-    if files.is_empty() {
-        return Err("this pattern matches no file".into());
-    }
-    files.sort();
-    Ok(files)
+fn has_wildcard(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().iter().any(|byte| b"*?[".contains(byte))
 }

@@ -1,154 +1,206 @@
-//! One file, read in a stream: every line to its fingerprint, in memory that does not depend on the length of lines.
-//! No mmap of files that others write: truncating one would end the process.
+//! Files read in pieces of whole lines, by several threads at once: each file is cut into blocks, and a line belongs to the
+//! block in which it begins. Memory does not depend on the length of lines. No mmap of files that others write: truncating
+//! one would end the process.
 
-use crate::index::{Builder, Fingerprint, Fingerprinter, Full, Streaming};
-use crate::normalise::LineEnding;
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use super::stamp::{Kind, Stamp, World};
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Bytes read at a time.
-pub(super) const CHUNK_BYTES: usize = 1 << 20;
+/// A longer line is no line of a list: no query is as long.
+pub(super) const LONGEST_LINE: usize = 1 << 20;
 
-/// What a file came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Count {
-    pub(super) lines: u64,
-    pub(super) bytes: u64,
-}
+/// Bytes read at a time: they stay in a second-level cache until they are looked at.
+const READ_BYTES: usize = 256 << 10;
 
-/// Why a file was not read whole.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadFault {
-    /// The kernel says so.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// A folder, a device, a pipe.
-    #[error("is no plain file")]
-    NotAFile,
-    /// Somebody wrote to it meanwhile, twice in a row.
-    #[error("changed while it was read; write a new file and rename it over the old one")]
-    Changed,
-    /// The memory ceiling is reached.
-    #[error("{0}; raise [server] max-index-bytes")]
-    Full(#[from] Full),
-}
+/// Bytes of a file that one thread takes at a time.
+const BLOCK_BYTES: u64 = 4 << 20;
 
-/// What tells one state of a file from another.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
+/// Threads that read one list.
+const MOST_THREADS: usize = 8;
 
-impl Stamp {
-    pub(super) fn of(file: &Metadata) -> Stamp {
-        Stamp {
-            device: file.dev(),
-            inode: file.ino(),
-            size: file.size(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-        }
-    }
-
-    /// Its length in bytes.
-    pub(super) fn size(&self) -> u64 {
-        self.size
-    }
-}
-
-/// Opens a plain file without waiting: a pipe would hold the daemon up for ever.
-pub(super) fn open(path: &Path) -> Result<(File, Stamp), ReadFault> {
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+/// Opens a plain file without waiting: a pipe would hold us up for ever.
+pub(super) fn open(world: &dyn World, path: &Path) -> io::Result<(File, Stamp)> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    let found = file.metadata()?;
-    if !found.is_file() {
-        return Err(ReadFault::NotAFile);
+    let stamp = world.fstat(&file)?;
+    if stamp.kind() != Kind::File {
+        return Err(io::Error::other("is no plain file"));
     }
-    Ok((file, Stamp::of(&found)))
+    Ok((file, stamp))
 }
 
-/// Reads every line of `input` into `builder`.
-pub(super) fn read_lines(
-    mut input: impl Read,
-    chunk: &mut [u8],
-    ending: LineEnding,
-    fingerprinter: &Fingerprinter,
-    builder: &mut Builder,
-) -> Result<Count, ReadFault> {
-    let mut line = Line::new(fingerprinter, ending);
-    let mut count = Count::default();
+/// Part of a file: the lines that begin in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    /// Which file, in whatever order the caller has them.
+    pub(super) file: usize,
+    /// From this byte,
+    pub(super) from: u64,
+    /// up to and without this one.
+    pub(super) to: u64,
+}
+
+/// Cuts the bytes `from..to` of a file into blocks.
+pub(super) fn blocks(file: usize, from: u64, to: u64) -> impl Iterator<Item = Block> {
+    let count = to.saturating_sub(from).div_ceil(BLOCK_BYTES);
+    (0..count).map(move |block| {
+        let from = from + block * BLOCK_BYTES;
+        Block { file, from, to: to.min(from + BLOCK_BYTES) }
+    })
+}
+
+/// What the reader of a block meets.
+pub(super) trait Visitor {
+    /// Why it wants no more.
+    type Stop;
+
+    /// A piece of whole lines, the last LF included. Without one at its end (`ended` is false) it is the file's last line.
+    ///
+    /// # Errors
+    /// When reading is to end.
+    fn piece(&mut self, block: &Block, piece: &[u8], ended: bool) -> Result<(), Self::Stop>;
+
+    /// A line of more than [`LONGEST_LINE`] bytes.
+    fn too_long(&mut self, block: &Block);
+
+    /// The file ends with a line without LF, which begins here.
+    fn unended(&mut self, _block: &Block, _at: u64) {}
+}
+
+/// Why a block was not read to its end.
+#[derive(Debug)]
+pub(super) enum Halt<S> {
+    /// The kernel says so.
+    Io(io::Error),
+    /// The visitor says so.
+    Stop(S),
+}
+
+/// Reads the lines that begin in a block. `end` is where the file ends: what comes behind it is not looked at.
+pub(super) fn read_block<V: Visitor>(
+    file: &File,
+    block: &Block,
+    end: u64,
+    room: &mut Vec<u8>,
+    visitor: &mut V,
+) -> Result<(), Halt<V::Stop>> {
+    // From one byte earlier: if that is an LF, the block begins with a line.
+    let mut base = block.from.saturating_sub(1);
+    let mut inside_a_line = block.from > 0;
+    // Where a line began of which nothing is kept, as it is too long.
+    let mut long_from = None;
+    let mut filled = 0;
     loop {
-        let filled = match input.read(chunk) {
-            Ok(0) => break,
-            Ok(filled) => filled,
+        if base >= block.to && long_from.is_none() {
+            return Ok(());
+        }
+        room.resize((filled + READ_BYTES).max(room.len()), 0);
+        let at = base + filled as u64;
+        let wanted = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(READ_BYTES);
+        let space = room.get_mut(filled..filled + wanted).unwrap_or(&mut []);
+        let read = match file.read_at(space, at) {
+            Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Halt::Io(error)),
         };
-        count.bytes += filled as u64;
-        let mut rest = &chunk[..filled];
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            builder.push(line.end(&rest[..end]))?;
-            count.lines += 1;
-            rest = &rest[end + 1..];
-        }
-        line.go_on(rest);
-    }
-    // A last line without a newline is a line, as it is to grep.
-    if line.begun {
-        builder.push(line.end(b""))?;
-        count.lines += 1;
-    }
-    Ok(count)
-}
-
-/// The line that is being read.
-struct Line<'a> {
-    fingerprinter: &'a Fingerprinter,
-    ending: LineEnding,
-    pieces: Streaming,
-    /// A CR that may turn out to belong to the line's end.
-    held_back: bool,
-    begun: bool,
-}
-
-impl<'a> Line<'a> {
-    fn new(fingerprinter: &'a Fingerprinter, ending: LineEnding) -> Line<'a> {
-        Line { fingerprinter, ending, pieces: fingerprinter.begin(), held_back: false, begun: false }
-    }
-
-    /// A piece that does not end the line.
-    fn go_on(&mut self, piece: &[u8]) {
-        if piece.is_empty() {
-            return;
-        }
-        self.begun = true;
-        if std::mem::take(&mut self.held_back) {
-            self.pieces.write(b"\r");
-        }
-        let piece = match (self.ending, piece.strip_suffix(b"\r")) {
-            (LineEnding::Auto, Some(before)) => {
-                self.held_back = true;
-                before
+        let text = room.get(..filled + read).unwrap_or(&[]);
+        if read == 0 {
+            if let Some(at) = long_from {
+                visitor.unended(block, at);
+            } else if !inside_a_line && !text.is_empty() {
+                visitor.piece(block, text, false).map_err(Halt::Stop)?;
+                visitor.unended(block, base);
             }
-            _ => piece,
-        };
-        self.pieces.write(piece);
-    }
-
-    /// The last piece; the next line begins.
-    fn end(&mut self, piece: &[u8]) -> Fingerprint {
-        if !self.begun {
-            return self.fingerprinter.fingerprint(self.ending.strip(piece));
+            return Ok(());
         }
-        self.go_on(piece);
-        let fingerprint = self.pieces.finish();
-        *self = Line::new(self.fingerprinter, self.ending);
-        fingerprint
+        if inside_a_line {
+            let skipped = memchr::memchr(b'\n', text).map(|found| found + 1);
+            inside_a_line = skipped.is_none();
+            long_from = long_from.filter(|_| inside_a_line);
+            let skipped = skipped.unwrap_or(text.len());
+            filled = text.len() - skipped;
+            room.copy_within(skipped..skipped + filled, 0);
+            base += skipped as u64;
+            if filled == 0 {
+                continue;
+            }
+        } else {
+            filled = text.len();
+        }
+        let text = room.get(..filled).unwrap_or(&[]);
+        let whole = whole_lines(text, block.to.saturating_sub(base));
+        if whole > 0 {
+            visitor.piece(block, text.get(..whole).unwrap_or(&[]), true).map_err(Halt::Stop)?;
+            room.copy_within(whole..filled, 0);
+            filled -= whole;
+            base += whole as u64;
+        }
+        if filled > LONGEST_LINE {
+            visitor.too_long(block);
+            (inside_a_line, long_from) = (true, Some(base));
+            base += filled as u64;
+            filled = 0;
+        }
     }
+}
+
+/// How much of `text` is whole lines that begin within its first `within` bytes.
+fn whole_lines(text: &[u8], within: u64) -> usize {
+    match usize::try_from(within) {
+        Ok(within) if (1..text.len()).contains(&within) => {
+            // The last of them is the one in which the byte before the border lies.
+            let (before, from) = text.split_at(within - 1);
+            match memchr::memchr(b'\n', from) {
+                Some(end) => within - 1 + end + 1,
+                None => memchr::memrchr(b'\n', before).map_or(0, |end| end + 1),
+            }
+        }
+        _ => memchr::memrchr(b'\n', text).map_or(0, |end| end + 1),
+    }
+}
+
+/// Reads blocks on several threads; each thread has a visitor of its own, and all of them come back.
+/// The first fault of any ends the reading of all.
+pub(super) fn read_all<V: Visitor + Send>(
+    files: &[(File, u64)],
+    blocks: &[Block],
+    threads: usize,
+    visitor: impl Fn() -> V + Sync,
+) -> Result<Vec<V>, (usize, Halt<V::Stop>)>
+where
+    V::Stop: Send,
+{
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut visitor = visitor();
+        let mut room = Vec::new();
+        while let Some(block) = blocks.get(next.fetch_add(1, Relaxed)) {
+            let Some((file, end)) = files.get(block.file) else { continue };
+            if let Err(halt) = read_block(file, block, *end, &mut room, &mut visitor) {
+                next.store(blocks.len(), Relaxed);
+                return Err((block.file, halt));
+            }
+        }
+        Ok(visitor)
+    };
+    if threads <= 1 || blocks.len() <= 1 {
+        return work().map(|visitor| vec![visitor]);
+    }
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(blocks.len())).map(|_| scope.spawn(work)).collect();
+        let mut visitors = vec![work()];
+        for other in others {
+            visitors.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        visitors.into_iter().collect()
+    })
+}
+
+/// Threads for reading: one for each core, up to a few.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS)
 }

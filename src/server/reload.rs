@@ -5,7 +5,6 @@ use super::state::{Doors, State};
 use crate::config::{self, Config};
 use crate::dataset;
 use crate::event::Event;
-use crate::index::Fingerprinter;
 use crate::tls::DecoyKeys;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -19,8 +18,8 @@ pub struct Reloader {
     pub file: PathBuf,
     /// Kept for the life of the process, so that unknown identities keep their decoy keys.
     pub decoys: DecoyKeys,
-    /// Likewise the secret of the fingerprints.
-    pub fingerprinter: Fingerprinter,
+    /// Likewise the secret of the fingerprints, and what else all lists share.
+    pub common: dataset::Common,
     /// Where the new generation goes.
     pub shared: Arc<Shared>,
 }
@@ -30,7 +29,7 @@ pub struct Reloader {
 pub struct Outcome {
     /// Whether the new generation is in service.
     pub reloaded: bool,
-    /// Why not, every fault.
+    /// Every fault. Of a reload that took effect: lists that could not be taken as they are; each stays as it was.
     pub faults: Vec<String>,
     /// What is well for now and will not stay so.
     pub warnings: Vec<String>,
@@ -79,12 +78,13 @@ impl Reloader {
         let begun = Instant::now();
         let built = self.build();
         let milliseconds = begun.elapsed().as_millis();
+        let reloaded = built.is_ok();
         let (faults, warnings) = match built {
-            Ok((state, warnings)) => {
+            Ok(Built { state, faults, warnings }) => {
                 let (lists, lines) = (state.lists.len(), state.lists.lines());
                 self.shared.enter(state);
                 self.tell(Event::Reloaded { by: by.into(), lists, lines, milliseconds });
-                (Vec::new(), warnings)
+                (faults, warnings)
             }
             Err(faults) => {
                 self.shared.metrics.reload_failures.add(1);
@@ -98,7 +98,7 @@ impl Reloader {
             self.tell(Event::Warned { about: about.clone() });
         }
         Outcome {
-            reloaded: faults.is_empty(),
+            reloaded,
             faults,
             warnings,
             lines: self.shared.state.load().lists.lines(),
@@ -106,7 +106,7 @@ impl Reloader {
         }
     }
 
-    fn build(&self) -> Result<(State, Vec<String>), Vec<String>> {
+    fn build(&self) -> Result<Built, Vec<String>> {
         let config = config::load(&self.file).map_err(|faults| faults.lines())?;
         let now = self.shared.state.load();
         let mut faults = needs_restart(&now.config, &config);
@@ -117,27 +117,29 @@ impl Reloader {
             faults.extend(dataset::check(&datasets).iter().map(ToString::to_string));
             return Err(faults);
         }
-        let held = now.lists.bytes();
         let ceiling = doors.config().server.max_index_bytes;
-        let room = ceiling.saturating_sub(held);
-        let lists = dataset::load(&datasets, &self.fingerprinter, room, &self.shared.teller).map_err(|faults| {
-            let mut lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-            if room < ceiling / 2 {
-                lines.push(format!(
-                    "of max-index-bytes = {ceiling} the lists in service hold {held} until the new ones are loaded"
-                ));
-            }
-            lines
+        self.common.memory.set_ceiling(ceiling);
+        let opened = dataset::open(&datasets, &self.common, Some(&now.lists)).map_err(|faults| {
+            self.common.memory.set_ceiling(now.config.server.max_index_bytes);
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>()
         })?;
         let mut warnings = doors.warnings.clone();
-        warnings.extend(lists.warnings());
-        warnings.extend(reload_shortage(lists.bytes(), ceiling));
-        Ok((doors.into_state(now.epoch + 1, lists), warnings))
+        warnings.extend(reload_shortage(opened.lists.memory(), ceiling));
+        let faults = opened.faults.iter().map(ToString::to_string).collect();
+        Ok(Built { state: doors.into_state(now.epoch + 1, opened.lists), faults, warnings })
     }
 
     fn tell(&self, event: Event) {
         self.shared.teller.tell(event);
     }
+}
+
+/// A new generation, ready for service.
+struct Built {
+    state: State,
+    /// Of lists that could not be taken as they are.
+    faults: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// What to say when lists fit under the memory ceiling and the same lists could not be reloaded: the old and the new

@@ -131,7 +131,7 @@ impl<'a> Session<'a> {
         idle: Pin<&mut Sleep>,
     ) -> Result<bool, SessionEnd> {
         let Some(waited) = self.read(stream, called, idle).await? else { return Ok(false) };
-        let turn = self.answer()?;
+        let turn = self.answer().await?;
         self.write(stream).await?;
         if let Turn::TooLong = turn {
             return Err(SessionEnd::QueryTooLong);
@@ -194,14 +194,14 @@ impl<'a> Session<'a> {
     }
 
     /// Decodes every whole request, looks up a batch at a time, encodes the answers in order.
-    fn answer(&mut self) -> Result<Turn, SessionEnd> {
-        let state = self.shared.state.load();
+    async fn answer(&mut self) -> Result<Turn, SessionEnd> {
+        let state = self.shared.state.load_full();
         self.follow_reload(&state)?;
         let mut turn = Turn::GoOn;
         let mut requests = self.decoder.requests();
         let mut batch = [Request::TooLong; BATCH];
         let mut queries: [&[u8]; BATCH] = [b""; BATCH];
-        let mut found = [false; BATCH];
+        let mut replies = [Answer::Error(Reason::ListUnavailable); BATCH];
         let mut tally = Tally::default();
         loop {
             let mut taken = 0;
@@ -217,14 +217,17 @@ impl<'a> Session<'a> {
             if taken == 0 {
                 break;
             }
-            found[..asked].fill(false);
-            state.lists.answer_batch(&self.selection, &queries[..asked], &mut found[..asked], &mut self.scratch);
-            let mut hits = found[..asked].iter();
+            let (queries, replies) = (&queries[..asked], &mut replies[..asked]);
+            if self.selection.is_empty() {
+                replies.fill(Answer::Error(Reason::NotPermitted));
+            } else {
+                state.lists.answer_batch(&self.selection, queries, replies, &mut self.scratch).await;
+            }
+            let mut replies = replies.iter();
             for request in &batch[..taken] {
                 let answer = match request {
-                    Request::Query(_) if self.selection.is_empty() => Answer::Error(Reason::NotPermitted),
-                    Request::Query(_) if hits.next() == Some(&true) => Answer::Exists,
-                    Request::Query(_) => Answer::NotFound,
+                    // Each query has its reply; in any doubt about that it would be an error, never a no.
+                    Request::Query(_) => *replies.next().unwrap_or(&Answer::Error(Reason::ListUnavailable)),
                     Request::Invalid(_) => Answer::Error(Reason::InvalidQuery),
                     Request::TooLong => {
                         turn = Turn::TooLong;

@@ -1,0 +1,177 @@
+//! The part of a keeper that answers: queries of an `on-query` list that came after its files changed. One look serves all
+//! who wait; it began after each of them came.
+
+use super::choice::{Choice, Way};
+use super::keeper::Keeper;
+use super::list::Ask;
+use super::load::{self, Counts, RESCANS};
+use super::locate::Sight;
+use super::telling::too_old;
+use super::{Fault, guard, scan};
+use crate::config::Writer;
+use crate::event::Event;
+use crate::protocol::Reason;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+impl Keeper {
+    /// Answers all who wait by one look at the files, which begins now.
+    pub(super) fn serve(&mut self, asks: Vec<Ask>) {
+        let mut wanted: Vec<&[u8]> = asks.iter().flat_map(|ask| &ask.queries).map(Vec::as_slice).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let answer = self.answer(&wanted);
+        let has = |query: &Vec<u8>, all: &[bool]| {
+            wanted.binary_search(&query.as_slice()).is_ok_and(|place| all.get(place) == Some(&true))
+        };
+        let reply_to = |ask: &Ask| match &answer {
+            Ok((number, all)) => Ok((*number, ask.queries.iter().map(|query| has(query, all)).collect())),
+            Err(reason) => Err(*reason),
+        };
+        let replies: Vec<_> = asks.iter().map(reply_to).collect();
+        for (ask, reply) in asks.into_iter().zip(replies) {
+            // Whoever asked may be gone.
+            let _ = ask.reply.send(reply);
+        }
+    }
+
+    fn answer(&mut self, wanted: &[&[u8]]) -> Result<(u64, Vec<bool>), Reason> {
+        let core = Arc::clone(&self.core);
+        let world = &*core.common.world;
+        for _ in 0..=RESCANS {
+            let sight = match load::look(world, &core.dataset) {
+                Ok(sight) => sight,
+                Err(faults) => return self.unavailable(faults, Some(Sight::look(world, &core.dataset.paths))),
+            };
+            let standing = core.standing.load_full();
+            if standing.refused.as_ref() == Some(&sight) {
+                return Err(Reason::ListUnavailable);
+            }
+            if let Some(age) = core.age(&sight) {
+                return self.unavailable(vec![Fault::guard(&core.dataset, too_old(&core, age))], Some(sight));
+            }
+            let indexed = standing.generation.is_some() && standing.refused.is_none() && standing.sight == sight;
+            if indexed || core.dataset.writer == Writer::Appends && self.catch_up(&sight) {
+                let standing = core.standing.load_full();
+                if standing.refused.is_some() {
+                    return Err(Reason::ListUnavailable);
+                }
+                if standing.fault.is_some() {
+                    self.restored();
+                }
+                let Some(generation) = &standing.generation else { continue };
+                let fingerprints: Vec<_> = wanted.iter().map(|query| core.fingerprint(query)).collect();
+                let mut found = vec![false; wanted.len()];
+                generation.look_up(&fingerprints, &mut found);
+                return Ok((generation.number, found));
+            }
+            self.note_change(&sight);
+            let files = match load::open_all(world, &core.dataset, &sight) {
+                Ok(Some(files)) => files,
+                Ok(None) => continue,
+                Err(faults) => return self.unavailable(faults, None),
+            };
+            if let Some(why) = guard::too_large(&core.dataset.guards, sight.bytes()) {
+                return self.unavailable(vec![Fault::guard(&core.dataset, why)], Some(sight));
+            }
+            let guards = &core.dataset.guards;
+            let counted = guards.min_lines > 1 || guards.max_lines.is_some() || guards.max_shrink_percent.is_some();
+            let begun = Instant::now();
+            core.common.metrics.list_scans.add(1);
+            let scanned = match scan::scan(&files, &core.dataset, wanted, counted) {
+                Ok(scanned) => scanned,
+                Err((file, error)) => {
+                    let path = sight.distinct().get(file).map(|seen| seen.path.clone()).unwrap_or_default();
+                    return self.unavailable(vec![Fault::new(&core.dataset, &path, &error)], None);
+                }
+            };
+            if !sight.holds(world, &core.dataset.paths) {
+                continue;
+            }
+            self.facts.scan = Some(begun.elapsed());
+            if let Some(why) = self.guarded(scanned.counts.lines, sight.bytes()) {
+                return self.unavailable(vec![Fault::guard(&core.dataset, why)], Some(sight));
+            }
+            return Ok((self.scanned(sight, &scanned.counts, counted), scanned.found));
+        }
+        self.unavailable(vec![Fault::changing(&core.dataset)], None)
+    }
+
+    /// Notes that this content was scanned and found good. Returns its number.
+    fn scanned(&mut self, sight: Sight, counts: &Counts, counted: bool) -> u64 {
+        let core = Arc::clone(&self.core);
+        let standing = core.standing.load();
+        if standing.fault.is_some() {
+            self.restored();
+        }
+        if standing.sight != sight && standing.generation.is_none() {
+            core.stand(|standing| {
+                standing.number += 1;
+                standing.sight = sight;
+                if counted {
+                    standing.counts = *counts;
+                }
+            });
+        } else if standing.generation.is_some() {
+            // An index that is no longer true keeps its number; what was scanned since is the next.
+            return standing.number + 1;
+        }
+        core.standing.load().number
+    }
+
+    pub(super) fn note_change(&mut self, sight: &Sight) {
+        if self.seen.as_ref() == Some(sight) || self.core.standing.load().sight == *sight {
+            return;
+        }
+        let batches = self.core.batches.load(Relaxed);
+        self.facts.changed(self.changed_at.elapsed(), batches - self.batches_at_change);
+        (self.changed_at, self.batches_at_change) = (Instant::now(), batches);
+        self.seen = Some(sight.clone());
+        self.choose();
+    }
+
+    /// Chooses between scan and index by what is known now, and says so when that is another than before.
+    fn choose(&mut self) -> Way {
+        let core = &self.core;
+        let since = (self.changed_at.elapsed(), core.batches.load(Relaxed) - self.batches_at_change);
+        let choice = self.facts.choose(&core.dataset, since);
+        let way = choice.way;
+        let before = core.standing.load().choice.clone();
+        if before.way != way {
+            let (list, reason) = (Arc::clone(&core.dataset.name), choice.reason.clone());
+            core.common.teller.tell(Event::ListSearch { list, search: way.word(), reason });
+            self.take(choice);
+        }
+        way
+    }
+
+    pub(super) fn take(&self, choice: Choice) {
+        self.core.stand(|standing| {
+            if choice.way == Way::Scan {
+                // The memory of an index that nobody keeps true.
+                standing.generation = None;
+            }
+            standing.choice = choice;
+        });
+    }
+
+    /// Has an index built for what is there now, if there is none and it pays.
+    pub(super) fn build_if_it_pays(&mut self) {
+        let core = Arc::clone(&self.core);
+        let standing = core.standing.load_full();
+        let true_now = standing.generation.is_some() && self.seen.as_ref().is_none_or(|seen| *seen == standing.sight);
+        if true_now {
+            if standing.fault.is_some() && standing.sight.holds(&*core.common.world, &core.dataset.paths) {
+                self.restored();
+            }
+            self.read_again_in_time();
+            return;
+        }
+        let waits = self.building || Instant::now() < self.build_again_at;
+        if waits || standing.refused.is_some() || self.choose() == Way::Scan {
+            return;
+        }
+        self.build();
+    }
+}

@@ -1,0 +1,167 @@
+//! What tells one state of a file from another, and when that can be trusted. The kernel's stat and its clock sit behind
+//! one seam, so that tests can look through a coarser clock. Knows nothing of lists.
+//!
+//! The rule. A file system stamps a change with the kernel's coarse clock. If a file's change time is *earlier* than that
+//! clock at the moment when reading began, then every later change gets another stamp, and an unchanged stamp proves
+//! unchanged bytes. If it is not earlier, the file was changed within this very tick and may be changed again in it without a
+//! trace (git calls that "racily clean"): then we wait for the next tick before we read.
+//!
+//! What no stamp tells: writes through a shared mapping before the kernel notices them, files on servers elsewhere, and a
+//! clock that was set back to the very tick of an earlier change.
+
+use rustix::fs::{FileType, Stat};
+use rustix::time::{ClockId, clock_gettime};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Seconds and nanoseconds since 1970, on the clock that stamps files.
+pub type Moment = (i64, i64);
+
+/// What tells one state of a file or folder from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: Moment,
+    changed: Moment,
+    kind: Kind,
+}
+
+/// What a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// A plain file.
+    File,
+    /// A folder.
+    Folder,
+    /// A pipe, a device, a socket: never part of a list.
+    Other,
+}
+
+/// Where stamps and time come from.
+pub trait World: Send + Sync {
+    /// The state of what a path names.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn stat(&self, path: &Path) -> io::Result<Stamp>;
+
+    /// The state of an open file.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn fstat(&self, file: &File) -> io::Result<Stamp>;
+
+    /// The clock that stamps files.
+    fn now(&self) -> Moment;
+}
+
+/// The kernel itself.
+pub struct Kernel;
+
+impl World for Kernel {
+    fn stat(&self, path: &Path) -> io::Result<Stamp> {
+        Ok(Stamp::of(&rustix::fs::stat(path)?))
+    }
+
+    fn fstat(&self, file: &File) -> io::Result<Stamp> {
+        Ok(Stamp::of(&rustix::fs::fstat(file)?))
+    }
+
+    fn now(&self) -> Moment {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        (now.tv_sec, now.tv_nsec)
+    }
+}
+
+impl Stamp {
+    // The fields of `struct stat` differ in width and sign between architectures.
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, clippy::useless_conversion)]
+    fn of(stat: &Stat) -> Stamp {
+        Stamp {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            size: stat.st_size as u64,
+            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+            kind: match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => Kind::File,
+                FileType::Directory => Kind::Folder,
+                _ => Kind::Other,
+            },
+        }
+    }
+
+    /// Its length in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What it is.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// When its bytes were last changed, as far as anybody admits: writers may set this.
+    pub(super) fn modified(&self) -> Moment {
+        self.modified
+    }
+
+    /// Device and inode: which file it is, in whatever state.
+    pub(super) fn identity(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
+    /// Whether both are the same file, in whatever state.
+    pub(super) fn same_file(&self, other: &Stamp) -> bool {
+        self.identity() == other.identity()
+    }
+
+    /// Whether every change after `moment` gets another stamp than this.
+    pub(super) fn settled_at(&self, moment: Moment) -> bool {
+        // File systems that keep whole seconds (FAT keeps even ones) show it by their nanoseconds.
+        let whole_seconds = self.changed.1 == 0 && self.modified.1 == 0;
+        if whole_seconds { self.changed.0 + 2 < moment.0 } else { self.changed < moment }
+    }
+
+    /// The same stamp as a clock of that tick would have made it; for tests.
+    #[cfg(test)]
+    pub(super) fn ticked(mut self, tick: i64) -> Stamp {
+        self.modified = ticked(self.modified, tick);
+        self.changed = ticked(self.changed, tick);
+        self
+    }
+}
+
+/// One nanosecond is left standing: an even second would look like a file system without nanoseconds.
+#[cfg(test)]
+pub(super) fn ticked(moment: Moment, tick: i64) -> Moment {
+    (moment.0, moment.1 - moment.1 % tick + 1)
+}
+
+/// How long a stamp may take to settle: three seconds cover file systems that keep whole seconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Looks until everything that `look` sees is settled: then nothing that it saw can change again without a trace. `None`
+/// when that does not come: something keeps changing, or was changed in the future.
+pub(super) fn settled<T>(
+    world: &dyn World,
+    mut look: impl FnMut() -> T,
+    is_settled: impl Fn(&T, Moment) -> bool,
+) -> Option<T> {
+    let begun = Instant::now();
+    loop {
+        let now = world.now();
+        let seen = look();
+        if is_settled(&seen, now) {
+            return Some(seen);
+        }
+        if begun.elapsed() > PATIENCE {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,100 @@
+//! Reading on: the lines that came behind what was read of an `appends` list.
+
+use super::Fault;
+use super::generation::Generation;
+use super::list::{Core, Standing};
+use super::load::{Counts, Cursor};
+use super::locate::Sight;
+use super::network;
+use super::reading::{self, Block, Halt, Visitor};
+use std::path::Path;
+
+/// Reads every file of the sight from where it was read to; new files from their beginning. Returns how far each is read
+/// now and what all lines come to; `None` when one did anything but grow.
+///
+/// # Errors
+/// A file that cannot be read, or no memory for more lines.
+pub(super) fn read_on(
+    core: &Core,
+    generation: &Generation,
+    standing: &Standing,
+    sight: &Sight,
+) -> Result<Option<(Vec<Cursor>, Counts)>, Fault> {
+    let mut cursors = Vec::new();
+    let mut whole = standing.counts;
+    let mut room = Vec::new();
+    for seen in sight.distinct() {
+        let fault = |why: &dyn ToString| Fault::new(&core.dataset, &seen.path, &why.to_string());
+        let known = standing.cursors.iter().find(|cursor| cursor.path == seen.path);
+        let mut cursor = match known {
+            Some(cursor) if cursor.stamp == seen.stamp => {
+                cursors.push(cursor.clone());
+                continue;
+            }
+            Some(cursor) => cursor.clone(),
+            None => Cursor { path: seen.path.clone(), stamp: seen.stamp, at: 0, counts: Counts::default() },
+        };
+        let (file, now) = reading::open(&*core.common.world, &seen.path).map_err(|error| fault(&error))?;
+        network::refuse(&core.dataset, &file).map_err(|why| fault(&why))?;
+        if !now.same_file(&seen.stamp) {
+            return Ok(None);
+        }
+        let (from, to) = (cursor.at, seen.stamp.size());
+        let mut growth = Growth { core, generation, counts: Counts::default(), room: Vec::new(), unended: None };
+        match reading::read_block(&file, &Block { file: 0, from, to }, to, &mut room, &mut growth) {
+            Ok(()) => {}
+            Err(Halt::Io(error)) => return Err(fault(&error)),
+            Err(Halt::Stop(NoRoom)) => return Err(no_room(core, &seen.path)),
+        }
+        let Growth { counts, unended, .. } = growth;
+        let after = core.common.world.fstat(&file).map_err(|error| fault(&error))?;
+        if after.size() < to {
+            return Ok(None);
+        }
+        cursor.at = unended.unwrap_or(to);
+        cursor.stamp = seen.stamp;
+        cursor.counts.add(&counts);
+        whole.add(&counts);
+        cursors.push(cursor);
+    }
+    Ok(Some((cursors, whole)))
+}
+
+fn no_room(core: &Core, path: &Path) -> Fault {
+    let why = "no memory left for the lines that came behind; raise [server] max-index-bytes";
+    Fault::new(&core.dataset, path, &why)
+}
+
+/// The memory ceiling is reached.
+struct NoRoom;
+
+struct Growth<'a> {
+    core: &'a Core,
+    generation: &'a Generation,
+    counts: Counts,
+    room: Vec<u8>,
+    unended: Option<u64>,
+}
+
+impl Visitor for Growth<'_> {
+    type Stop = NoRoom;
+
+    fn piece(&mut self, _: &Block, piece: &[u8], ended: bool) -> Result<(), NoRoom> {
+        if !ended {
+            return Ok(());
+        }
+        let (normalisation, fingerprinter) = (&self.core.dataset.normalisation, &self.core.common.fingerprinter);
+        let lines = piece.strip_suffix(b"\n").unwrap_or(piece).split(|byte| *byte == b'\n');
+        let fingerprints: Vec<_> =
+            lines.filter_map(|line| self.counts.take(line, normalisation, fingerprinter, &mut self.room)).collect();
+        if self.generation.grow(&fingerprints) { Ok(()) } else { Err(NoRoom) }
+    }
+
+    fn too_long(&mut self, _: &Block) {
+        self.counts.too_long += 1;
+    }
+
+    fn unended(&mut self, _: &Block, at: u64) {
+        self.unended = Some(at);
+    }
+}

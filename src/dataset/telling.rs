@@ -1,0 +1,61 @@
+//! Records of what became of a list, and the words for them.
+
+use super::Fault;
+use super::generation::Generation;
+use super::list::{Common, Core, Standing};
+use super::load::{Counts, Loaded};
+use crate::config::{Dataset, Freshness};
+use crate::event::Event;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How old a list may be.
+pub(super) fn limit(core: &Core) -> Duration {
+    core.dataset.guards.max_age.unwrap_or_default()
+}
+
+/// That a list is older than it may be.
+pub(super) fn too_old(core: &Core, age: Duration) -> String {
+    let short = |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs()));
+    format!("its oldest file was written {} ago, and max-age is {}", short(age), short(limit(core)))
+}
+
+/// A record and a count for each fault of a list that was not taken.
+pub(super) fn tell_faults(core: &Core, faults: &[Fault]) {
+    let standing = core.standing.load();
+    let in_service = match &standing.generation {
+        Some(generation) if core.dataset.freshness != Freshness::OnQuery => format!("generation {}", generation.number),
+        _ => "none".into(),
+    };
+    for fault in faults {
+        let (list, fault) = (Arc::clone(&core.dataset.name), format!("{}: {}", fault.path.display(), fault.why));
+        core.common.teller.tell(Event::ListRefused { list, fault, in_service: in_service.clone() });
+    }
+}
+
+/// What stands once this was loaded.
+pub(super) fn entered(dataset: &Dataset, common: &Common, loaded: Loaded, number: u64) -> Standing {
+    let (generation, sight, cursors, counts) = Generation::new(number, loaded, &common.memory);
+    Standing { number, generation: Some(generation), sight, cursors, counts, ..Standing::nothing(dataset) }
+}
+
+/// The record of what stands since just now.
+pub(super) fn tell_loaded(core: &Core) {
+    let standing = core.standing.load();
+    let generation = standing.generation.as_ref();
+    let Counts { lines, longest, empty, comments, too_long, .. } = standing.counts;
+    core.common.teller.tell(Event::ListLoaded {
+        list: Arc::clone(&core.dataset.name),
+        generation: standing.number,
+        files: standing.sight.distinct().len(),
+        lines,
+        distinct: generation.map_or(0, |generation| generation.distinct()),
+        longest,
+        skipped_empty: empty,
+        skipped_comment: comments,
+        skipped_long: too_long,
+        bytes: standing.sight.bytes(),
+        milliseconds: generation.map_or(0, |generation| generation.took.as_millis()),
+        memory: generation.map_or(0, |generation| generation.bytes()),
+    });
+}
