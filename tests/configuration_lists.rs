@@ -52,8 +52,10 @@ fn a_list_of_name_and_paths_alone_is_guarded_and_noticed_when_it_changes() {
     assert_eq!((normalisation.line_ending, normalisation.comment), (LineEnding::Auto, None));
 }
 
+type Meaning = fn(&mut Dataset);
+
 /// What each key means, set by hand.
-const MEANINGS: &[(&str, fn(&mut Dataset))] = &[
+const MEANINGS: &[(&str, Meaning)] = &[
     ("freshness = \"on-reload\"", |list| list.freshness = Freshness::OnReload),
     ("freshness = \"on-change\"", |_| ()),
     ("freshness = \"on-query\"", |list| list.freshness = Freshness::OnQuery),
@@ -63,7 +65,7 @@ const MEANINGS: &[(&str, fn(&mut Dataset))] = &[
     ("search = \"index\"", |list| list.search = Search::Index),
     ("freshness = \"on-query\"\nsearch = \"scan\"", |list| {
         list.freshness = Freshness::OnQuery;
-        list.search = Search::Scan
+        list.search = Search::Scan;
     }),
     ("min-lines = 0", |list| list.guards.min_lines = 0),
     ("min-lines = 1000000000000", |list| list.guards.min_lines = 1_000_000_000_000),
@@ -71,7 +73,7 @@ const MEANINGS: &[(&str, fn(&mut Dataset))] = &[
     ("max-lines = 1000000000000", |list| list.guards.max_lines = Some(1_000_000_000_000)),
     ("min-lines = 7\nmax-lines = 7", |list| {
         list.guards.min_lines = 7;
-        list.guards.max_lines = Some(7)
+        list.guards.max_lines = Some(7);
     }),
     ("max-bytes = 1", |list| list.guards.max_bytes = Some(1)),
     ("max-bytes = \"3 KiB\"", |list| list.guards.max_bytes = Some(3072)),
@@ -85,17 +87,17 @@ const MEANINGS: &[(&str, fn(&mut Dataset))] = &[
     ("max-age = \"1h\"\nstale = \"error\"", |list| list.guards.max_age = Some(Duration::from_secs(3600))),
     ("max-age = \"1h\"\nstale = \"serve\"", |list| {
         list.guards.max_age = Some(Duration::from_secs(3600));
-        list.stale = Stale::Serve
+        list.stale = Stale::Serve;
     }),
     ("required = true", |list| list.required = true),
     ("required = false", |_| ()),
     ("writer = \"appends\"\nrecheck = \"1s\"", |list| {
         list.writer = Writer::Appends;
-        list.recheck = Duration::from_secs(1)
+        list.recheck = Duration::from_secs(1);
     }),
     ("writer = \"appends\"\nrecheck = \"24h\"", |list| {
         list.writer = Writer::Appends;
-        list.recheck = Duration::from_secs(86_400)
+        list.recheck = Duration::from_secs(86_400);
     }),
     ("case = \"keep\"", |_| ()),
     ("case = \"ignore-ascii\"", |list| list.normalisation.case = Case::IgnoreAscii),
@@ -108,11 +110,11 @@ const MEANINGS: &[(&str, fn(&mut Dataset))] = &[
     ("comment = \" \"", |list| list.normalisation.comment = Mark::new(b" ")),
     ("comment = \"# -\"\nwhitespace = \"trim\"", |list| {
         list.normalisation.comment = Mark::new(b"# -");
-        list.normalisation.whitespace = Whitespace::Trim
+        list.normalisation.whitespace = Whitespace::Trim;
     }),
     ("comment = \"REM\"\ncase = \"ignore-ascii\"", |list| {
         list.normalisation.comment = Mark::new(b"REM");
-        list.normalisation.case = Case::IgnoreAscii
+        list.normalisation.case = Case::IgnoreAscii;
     }),
 ];
 
