@@ -182,7 +182,7 @@ fn a_carriage_return_counts_where_the_list_says_so() {
     let folder = Folder::new();
     folder.write("words.txt", "unix\n");
     folder.write("windows.txt", "dos\r\n");
-    let more = "[[dataset]]\nname = \"windows\"\npaths = \"windows.txt\"\nline-ending = \"crlf\"\n";
+    let more = "line-ending = \"lf\"\n[[dataset]]\nname = \"windows\"\npaths = \"windows.txt\"\n";
     let mut daemon = Daemon::start(folder, &format!("{PLAIN}{more}"));
     let mut stream = connect(&mut daemon);
     stream.write_all(b"unix\nunix\r\ndos\ndos\r\ndos\r\r\n").unwrap();

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use linekeep::config;
+use linekeep::config::{self, Freshness, Search};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -14,6 +14,12 @@ fuzz_target!(|text: &[u8]| -> Corpus {
             assert!(!config.listeners.is_empty() && !config.datasets.is_empty(), "nothing to do");
             assert!(distinct(config.listeners.iter().map(|listener| &listener.name)), "two listeners of one name");
             assert!(distinct(config.datasets.iter().map(|dataset| &dataset.name)), "two datasets of one name");
+            for list in &config.datasets {
+                let on_query = list.freshness == Freshness::OnQuery;
+                assert!(on_query || list.search != Search::Scan, "a scan of what is not looked at: {list:?}");
+                let lines = list.guards.min_lines..=list.guards.max_lines.unwrap_or(u64::MAX);
+                assert!(!lines.is_empty(), "no generation is good: {list:?}");
+            }
             assert!(distinct(config.clients.iter().map(|client| &client.name)), "two clients of one name");
             let identities = config.clients.iter().flat_map(|client| &client.psk_identities);
             assert!(distinct(identities), "two clients of one identity");

@@ -60,7 +60,7 @@ pub(super) fn wrong(value: &DeValue<'_>) -> Wrong {
     Wrong::found(shown(value))
 }
 
-fn string<'a>(value: &'a DeValue<'_>) -> Result<&'a str, Wrong> {
+pub(super) fn string<'a>(value: &'a DeValue<'_>) -> Result<&'a str, Wrong> {
     value.as_str().ok_or_else(|| wrong(value))
 }
 
@@ -78,29 +78,40 @@ pub(super) fn number<const LEAST: u64, const MOST: u64>(value: &DeValue<'_>) -> 
     number.filter(|number| (LEAST..=MOST).contains(number)).ok_or_else(|| wrong(value))
 }
 
-/// Shortest and longest time that any key takes: nothing waits for ever, and no deadline is over before it begins.
-const TIMES: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
+/// Milliseconds, for the limits of [`time`].
+pub(super) const SECOND: u64 = 1000;
+pub(super) const DAY: u64 = 24 * 3600 * SECOND;
+/// As `humantime` counts them.
+pub(super) const YEAR: u64 = 31_557_600 * SECOND;
 
-pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Wrong> {
+/// How long something may take: nothing waits for ever, and no deadline is over before it begins.
+pub(super) fn deadline(value: &DeValue<'_>) -> Result<Duration, Wrong> {
+    time::<100, DAY>(value)
+}
+
+/// A time from `LEAST` to `MOST` milliseconds.
+pub(super) fn time<const LEAST: u64, const MOST: u64>(value: &DeValue<'_>) -> Result<Duration, Wrong> {
     let typed = string(value)?;
     // humantime 2.4 panics on sums near 2^64 seconds: nine digits to a number and 64 bytes stay far below.
     let tame =
         typed.len() <= 64 && typed.split(|letter: char| !letter.is_ascii_digit()).all(|digits| digits.len() <= 9);
     let parsed = tame.then(|| humantime::parse_duration(typed).ok()).flatten();
-    parsed.filter(|time| TIMES.contains(time)).ok_or_else(|| wrong(value))
+    let limits = Duration::from_millis(LEAST)..=Duration::from_millis(MOST);
+    parsed.filter(|time| limits.contains(time)).ok_or_else(|| wrong(value))
 }
 
-/// Bytes: a whole number, or one with a unit.
-pub(super) fn bytes(value: &DeValue<'_>) -> Result<u64, Wrong> {
+/// Bytes, from `LEAST` to 1024 TiB: a whole number, or one with a unit.
+pub(super) fn bytes<const LEAST: u64>(value: &DeValue<'_>) -> Result<u64, Wrong> {
+    const MOST: u64 = 1 << 50;
     const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
     if value.is_integer() {
-        return number::<{ 1 << 20 }, { 1 << 50 }>(value);
+        return number::<LEAST, MOST>(value);
     }
     let typed = string(value)?;
     let sized = UNITS
         .iter()
         .find_map(|(unit, factor)| typed.strip_suffix(unit)?.trim_end().parse::<u64>().ok()?.checked_mul(*factor));
-    sized.filter(|size| (1 << 20..=1 << 50).contains(size)).ok_or_else(|| wrong(value))
+    sized.filter(|size| (LEAST..=MOST).contains(size)).ok_or_else(|| wrong(value))
 }
 
 /// One of a few words.

@@ -1,11 +1,12 @@
 //! What the configuration means. Everything here is already checked: whoever holds a [`Config`] need not doubt it.
 //! The way from what was typed to what is meant, with every fault on it, is `config/`'s other rooms.
 
+mod client;
+mod dataset;
 mod fault;
 mod key;
 mod listener;
 mod parse;
-mod people;
 mod reference;
 mod sections;
 mod table;
@@ -29,7 +30,7 @@ use std::time::Duration;
 /// Where the configuration is when nobody says.
 pub const DEFAULT_FILE: &str = "/etc/linekeep/linekeep.toml";
 
-/// Files of one list at most: each is looked at before every batch of queries where freshness asks for that.
+/// Files of one list at most: with [`Freshness::OnQuery`] each is looked at for every batch of queries.
 pub const MAX_FILES: usize = 4096;
 
 /// The whole configuration.

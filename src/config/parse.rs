@@ -1,9 +1,10 @@
 //! From text to meaning: every section, every fault, then what several sections say of one another.
 
+use super::client::{self, PlacedClient};
+use super::dataset::{self, Named};
 use super::fault::{Fault, Faults, Gathering};
 use super::key::Described;
 use super::listener::{self, Placed};
-use super::people::{self, Named, PlacedClient};
 use super::table::{Table, did_you_mean};
 use super::{Bind, Config, Control, Dataset, sections};
 use std::collections::HashMap;
@@ -89,8 +90,8 @@ fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Op
         listener::listener(table, folder, faults)
     });
     let datasets =
-        each(document, "dataset", people::DATASET, faults, |table, faults| people::dataset(table, folder, faults));
-    let clients = each(document, "client", people::CLIENT, faults, people::client);
+        each(document, "dataset", dataset::DATASET, faults, |table, faults| dataset::dataset(table, folder, faults));
+    let clients = each(document, "client", client::CLIENT, faults, client::client);
     require_some(document, "listener", faults);
     require_some(document, "dataset", faults);
     compare_listeners(&listeners, control.as_ref().and_then(Option::as_ref), faults);

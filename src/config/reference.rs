@@ -1,7 +1,7 @@
 //! The configuration reference, made from the same definitions that read the file.
 
 use super::key::Described;
-use super::{listener, people, sections};
+use super::{client, dataset, listener, sections};
 use std::fmt::Write;
 
 /// A section, and what it is for.
@@ -10,12 +10,12 @@ const SECTIONS: [(&str, &str, &[Described]); 6] = [
     ("[log]", "Where events are told. May be left out.", sections::LOG),
     ("[control]", "The socket of `linekeepctl`. May be left out.", sections::CONTROL),
     ("[[listener]]", "Where to listen, and what proves who a client is. At least one.", listener::LISTENER),
-    ("[[dataset]]", "A list. At least one.", people::DATASET),
+    ("[[dataset]]", "A list. At least one.", dataset::DATASET),
     (
         "[[client]]",
         "Who may ask what. Without any, only listeners with `unlisted = \"allow\"`, `mode = \"none\"` or \
         `transport = \"plain\"` let somebody in.",
-        people::CLIENT,
+        client::CLIENT,
     ),
 ];
 
@@ -24,7 +24,10 @@ const FORMER: [(&str, &str); 14] = [
     ("`host`, `port`", "`[[listener]] address`; several listeners, IPv4, IPv6 and UNIX sockets"),
     ("`max_connections`", "`[server] max-connections`, with caps per source and for handshakes beside it"),
     ("`linuxpath`", "`[[dataset]] paths`; several files, folders and patterns, several lists"),
-    ("`REREAD_ON_QUERY`", "none yet: lists are read at start and on reload; a later version brings freshness by list"),
+    (
+        "`REREAD_ON_QUERY`",
+        "`[[dataset]] freshness`: `True` is `\"on-query\"`, `False` is `\"on-reload\"`; the default here is `\"on-change\"`",
+    ),
     ("`cache_size_mb`, `preload_data`", "`[server] max-index-bytes`, a ceiling that holds; every list is loaded whole"),
     ("`ssl_enable`, `use_ssl`", "`[[listener]] transport`; plain on loopback and UNIX sockets only"),
     ("`certfile`, `keyfile`", "`[[listener]] certificate`, `private-key`"),
@@ -49,7 +52,8 @@ pub fn reference() -> String {
          One TOML file, by default `/etc/linekeep/linekeep.toml`. `linekeepd check` tells every fault in it, each with file, line, \
          column and key. An unknown key is a fault. Relative paths are taken from the folder of the file. Times are written as \
          `\"10s\"`, `\"500ms\"` or `\"1m 30s\"`, sizes as bytes or as `\"512 MiB\"`.\n\n\
-         On reload (SIGHUP, `linekeepctl reload`) everything is read anew, all or nothing. `threads`, `backlog`, `[log]`, \
+         On reload (SIGHUP, `linekeepctl reload`) everything is read anew, all or nothing; of a list that has become unreadable or \
+         breaks a guard, the last good generation stays. `threads`, `backlog`, `[log]`, \
          `[control]`, and the name, place and address of a listener need a restart; a reload that would change one is refused.\n",
     );
     for (name, purpose, keys) in SECTIONS {

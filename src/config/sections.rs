@@ -58,28 +58,28 @@ const HANDSHAKE_DEADLINE: Key<Duration> = Key {
     default: Some("\"10s\""),
     allowed: TIME,
     meaning: "From the accepted connection to the proven client.",
-    read: key::duration,
+    read: key::deadline,
 };
 const IDLE_TIMEOUT: Key<Duration> = Key {
     name: "idle-timeout",
     default: Some("\"60s\""),
     allowed: TIME,
     meaning: "A session without a whole request for so long is ended. Single bytes do not count.",
-    read: key::duration,
+    read: key::deadline,
 };
 const WRITE_DEADLINE: Key<Duration> = Key {
     name: "write-deadline",
     default: Some("\"10s\""),
     allowed: TIME,
     meaning: "A client that takes none of its answers for so long is cut.",
-    read: key::duration,
+    read: key::deadline,
 };
 const DRAIN_DEADLINE: Key<Duration> = Key {
     name: "drain-deadline",
     default: Some("\"5s\""),
     allowed: TIME,
     meaning: "At stop: how long sessions may take to finish what was read. Then they are cut.",
-    read: key::duration,
+    read: key::deadline,
 };
 const MAX_QUERY_BYTES: Key<u64> = Key {
     name: "max-query-bytes",
@@ -94,7 +94,7 @@ const MAX_INDEX_BYTES: Key<u64> = Key {
     allowed: "bytes, as a whole number or as \"512 MiB\", from 1 MiB to 1024 TiB",
     meaning: "The memory ceiling: what the indexes of all lists may take together, the old and the new ones of a reload included. \
         A line takes 16 bytes, however long it is. A load that would take more is refused.",
-    read: key::bytes,
+    read: key::bytes::<{ 1 << 20 }>,
 };
 
 pub(super) const SERVER: &[Described] = &[

@@ -1,68 +1,13 @@
-//! `[[dataset]]` and `[[client]]`: what may be asked, and who asks.
+//! `[[client]]`: who asks, and which lists they may ask.
 
 use super::fault::Gathering;
 use super::key::{self, Described, Key};
 use super::table::Table;
-use super::{CertificateName, Client, Dataset, Freshness, Guards, Search, Stale, Writer};
-use crate::normalise::{LineEnding, Normalisation};
-use std::path::{Path, PathBuf};
+use super::{CertificateName, Client};
 use std::sync::Arc;
 use toml::Spanned;
 
-const DATASET_NAME: Key<String> = Key {
-    name: "name",
-    default: None,
-    allowed: key::NAME,
-    meaning: "Its name, in records and in `datasets`.",
-    read: key::name,
-};
-const PATHS: Key<Vec<PathBuf>> = Key {
-    name: "paths",
-    default: None,
-    allowed: "a path or an array of paths: files, folders, or patterns with * ? [",
-    meaning: "Where its lines are. A folder stands for the plain files right inside it whose names do not begin with a dot. \
-        A path that stands for nothing is a fault. Files are read at start and on reload (SIGHUP, `linekeepctl reload`); \
-        replace them by rename, so that a reload never meets half a file.",
-    read: key::paths,
-};
-const LINE_ENDING: Key<LineEnding> = Key {
-    name: "line-ending",
-    default: Some("\"auto\""),
-    allowed: "\"auto\" or \"lf\"",
-    meaning: "`auto` drops one CR before the LF, in the files and in queries; with `lf` a CR is part of the line, as it is to grep.",
-    read: |value| key::word(value, &[("auto", LineEnding::Auto), ("lf", LineEnding::Lf)]),
-};
-
-pub(super) const DATASET: &[Described] = &[DATASET_NAME.described(), PATHS.described(), LINE_ENDING.described()];
-
-/// Something with a name, and where the name stands.
-pub(super) struct Named<T> {
-    pub(super) value: T,
-    pub(super) name_at: usize,
-}
-
-pub(super) fn dataset(table: &Table<'_, '_>, folder: &Path, faults: &mut Gathering<'_>) -> Option<Named<Dataset>> {
-    let name = table.take(&DATASET_NAME, faults);
-    let paths = table.value(&PATHS, faults);
-    let line_ending = table.value(&LINE_ENDING, faults);
-    let name = name?;
-    let paths = paths?.iter().map(|path| folder.join(path)).collect();
-    let value = Dataset {
-        name: name.value.into(),
-        paths,
-        normalisation: Normalisation { line_ending: line_ending?, ..Normalisation::default() },
-        freshness: Freshness::OnChange,
-        writer: Writer::Any,
-        search: Search::Auto,
-        guards: Guards { min_lines: 1, max_lines: None, max_bytes: None, max_shrink_percent: None, max_age: None },
-        stale: Stale::Error,
-        required: false,
-        recheck: std::time::Duration::from_secs(300),
-    };
-    Some(Named { value, name_at: name.at.unwrap_or(table.at) })
-}
-
-const CLIENT_NAME: Key<String> =
+const NAME: Key<String> =
     Key { name: "name", default: None, allowed: key::NAME, meaning: "Its name in records.", read: key::name };
 const PSK_IDENTITIES: Key<Vec<Spanned<String>>> = Key {
     name: "psk-identities",
@@ -87,7 +32,7 @@ const DATASETS: Key<Vec<Spanned<String>>> = Key {
 };
 
 pub(super) const CLIENT: &[Described] =
-    &[CLIENT_NAME.described(), PSK_IDENTITIES.described(), CERTIFICATES.described(), DATASETS.described()];
+    &[NAME.described(), PSK_IDENTITIES.described(), CERTIFICATES.described(), DATASETS.described()];
 
 /// A client as its keys say, with the places that faults about several sections need.
 pub(super) struct PlacedClient {
@@ -110,7 +55,7 @@ impl PlacedClient {
 }
 
 pub(super) fn client(table: &Table<'_, '_>, faults: &mut Gathering<'_>) -> Option<PlacedClient> {
-    let name = table.take(&CLIENT_NAME, faults);
+    let name = table.take(&NAME, faults);
     let psk_identities = table.value(&PSK_IDENTITIES, faults);
     let certificates = table.value(&CERTIFICATES, faults);
     let datasets = table.optional(&DATASETS, faults);
