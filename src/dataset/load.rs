@@ -142,8 +142,10 @@ impl Job<'_> {
         blocks
     }
 
+    /// Only writers who append give their word on what was read earlier.
     fn earlier_of(&self, seen: &Seen) -> Option<&Cursor> {
-        self.earlier.iter().find(|cursor| cursor.path == seen.path && cursor.stamp.same_file(&seen.stamp))
+        let earlier = if self.dataset.writer == Writer::Appends { self.earlier } else { &[] };
+        earlier.iter().find(|cursor| cursor.path == seen.path && cursor.stamp.same_file(&seen.stamp))
     }
 
     #[allow(clippy::type_complexity)]

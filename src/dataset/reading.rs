@@ -125,7 +125,8 @@ pub(super) fn read_block<V: Visitor>(
             filled = text.len() - skipped;
             room.copy_within(skipped..skipped + filled, 0);
             base += skipped as u64;
-            if filled == 0 {
+            if filled == 0 || base >= block.to {
+                // Nothing yet, or the next line belongs to the next block.
                 continue;
             }
         } else {

@@ -1,1 +1,0 @@
-//! Lists against the truth.
