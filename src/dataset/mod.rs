@@ -10,7 +10,7 @@ pub use reading::ReadFault;
 
 use crate::config::Dataset;
 use crate::event::{Event, Teller};
-use crate::index::{Builder, Fingerprinter};
+use crate::index::{Builder, Fingerprinter, Part};
 use lists::List;
 use reading::{CHUNK_BYTES, Count, Stamp, open, read_lines};
 use std::collections::HashSet;
@@ -84,10 +84,12 @@ pub fn check(datasets: &[Dataset]) -> Vec<LoadFault> {
 fn load_one(dataset: &Dataset, fingerprinter: &Fingerprinter, room: u64) -> Result<(List, Event), Vec<LoadFault>> {
     let begun = Instant::now();
     let (files, mut faults) = locate::locate(dataset);
+    let builder = Builder::new(room);
     let mut reader = Reader {
         dataset,
         fingerprinter,
-        builder: Builder::new(room),
+        builder: &builder,
+        parts: Vec::new(),
         chunk: vec![0; CHUNK_BYTES],
         seen: HashSet::new(),
     };
@@ -111,7 +113,8 @@ fn load_one(dataset: &Dataset, fingerprinter: &Fingerprinter, room: u64) -> Resu
         return Err(faults);
     }
     let files = reader.seen.len();
-    let index = reader.builder.build();
+    let parts = reader.parts;
+    let index = builder.build(parts, 2);
     let event = Event::ListLoaded {
         list: Arc::clone(&dataset.name),
         files,
@@ -135,7 +138,9 @@ fn load_one(dataset: &Dataset, fingerprinter: &Fingerprinter, room: u64) -> Resu
 struct Reader<'a> {
     dataset: &'a Dataset,
     fingerprinter: &'a Fingerprinter,
-    builder: Builder,
+    builder: &'a Builder,
+    /// One a file: a file that changed takes its own with it.
+    parts: Vec<Part>,
     chunk: Vec<u8>,
     /// The states of files that were read: a file that two paths name is read once. The whole state and not only the
     /// inode, as the inode of a file that was replaced meanwhile may already be that of another.
@@ -162,17 +167,16 @@ impl Reader<'_> {
 
     /// `None` when the file, or what its path names, changed meanwhile. What it brought is taken out again.
     fn read_once(&mut self, path: &Path, file: &std::fs::File, before: Stamp) -> Result<Option<Count>, ReadFault> {
-        let mark = self.builder.mark();
+        let mut part = self.builder.part();
         // A file that grows as fast as it is read has no end; one byte more than it had is enough to know.
         let within = file.take(before.size().saturating_add(1));
-        let count =
-            read_lines(within, &mut self.chunk, self.dataset.line_ending, self.fingerprinter, &mut self.builder)?;
+        let count = read_lines(within, &mut self.chunk, self.dataset.line_ending, self.fingerprinter, &mut part)?;
         let after = Stamp::of(&file.metadata()?);
         let named = Stamp::of(&std::fs::metadata(path)?);
         if after == before && named == before && count.bytes == before.size() {
+            self.parts.push(part);
             return Ok(Some(count));
         }
-        self.builder.back_to(mark);
         self.seen.remove(&before);
         Ok(None)
     }

@@ -2,7 +2,7 @@
 //! No mmap of files that others write: truncating one would end the process.
 
 use crate::config::LineEnding;
-use crate::index::{Builder, Fingerprint, Fingerprinter, Full, Streaming};
+use crate::index::{Fingerprint, Fingerprinter, Full, Part, Streaming};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -73,13 +73,13 @@ pub(super) fn open(path: &Path) -> Result<(File, Stamp), ReadFault> {
     Ok((file, Stamp::of(&found)))
 }
 
-/// Reads every line of `input` into `builder`.
+/// Reads every line of `input` into `part`.
 pub(super) fn read_lines(
     mut input: impl Read,
     chunk: &mut [u8],
     ending: LineEnding,
     fingerprinter: &Fingerprinter,
-    builder: &mut Builder,
+    part: &mut Part,
 ) -> Result<Count, ReadFault> {
     let mut line = Line::new(fingerprinter, ending);
     let mut count = Count::default();
@@ -93,7 +93,7 @@ pub(super) fn read_lines(
         count.bytes += filled as u64;
         let mut rest = &chunk[..filled];
         while let Some(end) = memchr::memchr(b'\n', rest) {
-            builder.push(line.end(&rest[..end]))?;
+            part.push(line.end(&rest[..end]))?;
             count.lines += 1;
             rest = &rest[end + 1..];
         }
@@ -101,7 +101,7 @@ pub(super) fn read_lines(
     }
     // A last line without a newline is a line, as it is to grep.
     if line.begun {
-        builder.push(line.end(b""))?;
+        part.push(line.end(b""))?;
         count.lines += 1;
     }
     Ok(count)

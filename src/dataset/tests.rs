@@ -54,11 +54,12 @@ proptest! {
     #[test]
     fn exact_equals_a_linear_scan(content in content(), queries in proptest::collection::vec(content(), 0..20), chunk in 1usize..40, crlf: bool) {
         let ending = if crlf { LineEnding::Crlf } else { LineEnding::Lf };
-        let mut builder = Builder::new(1 << 20);
-        let count = read_lines(Cursor::new(&content), &mut vec![0; chunk], ending, &fingerprinter(), &mut builder).unwrap();
+        let builder = Builder::new(1 << 20);
+        let mut part = builder.part();
+        let count = read_lines(Cursor::new(&content), &mut vec![0; chunk], ending, &fingerprinter(), &mut part).unwrap();
         let truth = lines(&content, ending);
         prop_assert_eq!(count, Count { lines: truth.len() as u64, bytes: content.len() as u64 });
-        let index = builder.build();
+        let index = builder.build(vec![part], 1);
         let near: Vec<Vec<u8>> = truth.iter().map(|line| [&line[..], b"\r"].concat()).collect();
         let cut: Vec<Vec<u8>> = truth.iter().filter_map(|line| Some(line.split_last()?.1.to_vec())).collect();
         for query in queries.iter().chain(&truth).chain(&near).chain(&cut) {
@@ -251,10 +252,12 @@ fn no_silent_no_a_file_that_keeps_changing_is_never_half_read() {
     let path = folder.path().join("list");
     std::fs::write(&path, "a\n").unwrap();
     let (list, fingerprinter) = (dataset(&[&path], LineEnding::Lf), fingerprinter());
+    let builder = Builder::new(1 << 20);
     let mut reader = Reader {
         dataset: &list,
         fingerprinter: &fingerprinter,
-        builder: Builder::new(1 << 20),
+        builder: &builder,
+        parts: Vec::new(),
         chunk: vec![0; 16],
         seen: HashSet::new(),
     };
@@ -266,7 +269,8 @@ fn no_silent_no_a_file_that_keeps_changing_is_never_half_read() {
     std::fs::rename(folder.path().join("next"), &path).unwrap();
     assert!(reader.read_once(&path, &file, before).unwrap().is_none(), "replaced by rename");
     assert_eq!(reader.read(&path).unwrap().lines, 1);
-    let index = reader.builder.build();
+    let parts = reader.parts;
+    let index = builder.build(parts, 1);
     assert_eq!(index.len(), 1, "nothing of the earlier states is left");
     assert!(index.contains(fingerprinter.fingerprint(b"c")));
 }
@@ -323,10 +327,12 @@ fn no_silent_no_an_inode_that_comes_back_is_another_file() {
     std::fs::write(&one, "a\n").unwrap();
     std::fs::hard_link(&one, &two).unwrap();
     let (list, fingerprinter) = (dataset(&[&one, &two], LineEnding::Lf), fingerprinter());
+    let builder = Builder::new(1 << 20);
     let mut reader = Reader {
         dataset: &list,
         fingerprinter: &fingerprinter,
-        builder: Builder::new(1 << 20),
+        builder: &builder,
+        parts: Vec::new(),
         chunk: vec![0; 16],
         seen: HashSet::new(),
     };

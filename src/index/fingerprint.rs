@@ -9,6 +9,14 @@ use zeroize::Zeroize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub(super) u128);
 
+impl Fingerprint {
+    /// Its bits, for sums over fingerprints. They never leave the process.
+    #[must_use]
+    pub fn bits(self) -> u128 {
+        self.0
+    }
+}
+
 /// Makes fingerprints under one secret key. The key is drawn once a process; nobody outside can search for lines that
 /// collide without it.
 ///
@@ -32,6 +40,12 @@ impl Fingerprinter {
         let mut streaming = self.begin();
         streaming.write(line);
         streaming.finish()
+    }
+
+    /// The fingerprints of many lines, the same as [`Fingerprinter::fingerprint`] of each. `out` is cleared first.
+    pub fn fingerprint_batch(&self, lines: &[&[u8]], out: &mut Vec<Fingerprint>) {
+        out.clear();
+        out.extend(lines.iter().map(|line| self.fingerprint(line)));
     }
 
     /// Begins a line that comes in pieces, so that a line of any length needs no memory of its own.

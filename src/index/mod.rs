@@ -7,12 +7,14 @@
 //! With n lines, an absent query is answered "present" with probability at most n * 2^-128, because the fingerprint is a
 //! PRF (SipHash-1-3, 128 bits) under a secret that no peer knows: for a hundred million lines, below 2^-101.
 
+mod builder;
 mod fingerprint;
 mod prefetch;
 mod vector;
 
+pub use builder::{Builder, Full, Part};
 pub use fingerprint::{Fingerprint, Fingerprinter, Streaming};
-pub use vector::{Builder, Full, Index};
+pub use vector::Index;
 
 #[cfg(test)]
 mod tests;

@@ -7,11 +7,19 @@ use rstest::rstest;
 use std::collections::HashSet;
 
 fn index_of(entries: &[u128]) -> Index {
-    let mut builder = Builder::new(1 << 30);
-    for entry in entries {
-        builder.push(Fingerprint(*entry)).unwrap();
-    }
-    builder.build()
+    index_of_parts(&[entries], 1)
+}
+
+fn index_of_parts(parts: &[&[u128]], threads: usize) -> Index {
+    let builder = Builder::new(1 << 30);
+    let filled = |entries: &&[u128]| {
+        let mut part = builder.part();
+        entries.iter().for_each(|entry| part.push(Fingerprint(*entry)).unwrap());
+        assert_eq!((part.len(), part.is_empty()), (entries.len(), entries.is_empty()));
+        part
+    };
+    let parts = parts.iter().map(filled).collect();
+    builder.build(parts, threads)
 }
 
 /// Entries and questions that meet often: spread evenly, crowded in one slot, next to one another, at both ends.
@@ -89,12 +97,13 @@ proptest! {
 
     #[test]
     fn bounded_an_index_fits_its_ceiling(ceiling in 0u64..50_000) {
-        let mut builder = Builder::new(ceiling);
+        let builder = Builder::new(ceiling);
+        let mut part = builder.part();
         let mut entry = 0u128;
-        while builder.push(Fingerprint(entry.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))).is_ok() {
+        while part.push(Fingerprint(entry.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))).is_ok() {
             entry += 1;
         }
-        let index = builder.build();
+        let index = builder.build(vec![part], 1);
         prop_assert_eq!(index.len() as u128, entry);
         prop_assert!(index.is_empty() || index.bytes() <= ceiling, "{} bytes", index.bytes());
         prop_assert!(index.bytes() + 32 + 512 > ceiling || index.is_empty(), "room is wasted: {}", index.bytes());
@@ -146,18 +155,19 @@ fn fingerprints_depend_on_the_key() {
 }
 
 #[test]
-fn bounded_a_builder_stops_at_its_ceiling() {
-    let mut builder = Builder::new(16 * 3 + 8);
-    for entry in 0..3 {
-        builder.push(Fingerprint(entry)).unwrap();
-    }
-    assert_eq!(builder.push(Fingerprint(3)), Err(Full(3)));
-    let mark = builder.mark();
-    builder.back_to(mark - 1);
-    builder.push(Fingerprint(9)).unwrap();
-    let index = builder.build();
-    assert!(index.contains(Fingerprint(9)) && !index.contains(Fingerprint(2)));
-    assert_eq!(Builder::new(0).push(Fingerprint(0)), Err(Full(0)));
+fn bounded_all_parts_together_stop_at_the_ceiling() {
+    let builder = Builder::new(16 * 3 + 8);
+    let [mut one, mut other] = [builder.part(), builder.part()];
+    one.push(Fingerprint(0)).unwrap();
+    other.push(Fingerprint(1)).unwrap();
+    one.push(Fingerprint(2)).unwrap();
+    assert_eq!(one.push(Fingerprint(3)), Err(Full(3)));
+    assert_eq!(other.push(Fingerprint(3)), Err(Full(3)));
+    drop(one);
+    other.push(Fingerprint(9)).unwrap();
+    let index = builder.build(vec![other], 2);
+    assert!(index.contains(Fingerprint(9)) && !index.contains(Fingerprint(2)) && index.len() == 2);
+    assert_eq!(Builder::new(0).part().push(Fingerprint(0)), Err(Full(0)));
 }
 
 #[test]

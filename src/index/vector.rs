@@ -13,66 +13,10 @@ const ENTRIES_A_SLOT: usize = 8;
 /// slower again (`docs/decisions/0003-index.md`).
 const GROUP: usize = 16;
 
-/// Collects fingerprints for an [`Index`].
-pub struct Builder {
-    entries: Vec<u128>,
-    most: usize,
-}
-
-/// The ceiling of a [`Builder`] is reached.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("more than {0} lines, which is all that the memory ceiling leaves room for")]
-pub struct Full(pub usize);
-
-impl Builder {
-    /// A builder of an index of at most `ceiling` bytes, its directory included. What is pushed twice counts twice here:
-    /// only [`Builder::build`] sees that it is the same.
-    #[must_use]
-    pub fn new(ceiling: u64) -> Builder {
-        let ceiling = usize::try_from(ceiling).unwrap_or(usize::MAX);
-        let mut most = (ceiling / size_of::<u128>()).min(u32::MAX as usize);
-        while most > 0 && bytes_of(most) > ceiling {
-            most -= 1;
-        }
-        Builder { entries: Vec::new(), most }
-    }
-
-    /// Takes one more.
-    ///
-    /// # Errors
-    /// [`Full`], when the ceiling is reached; what was taken before stays.
-    pub fn push(&mut self, fingerprint: Fingerprint) -> Result<(), Full> {
-        if self.entries.len() >= self.most {
-            return Err(Full(self.most));
-        }
-        if self.entries.len() == self.entries.capacity() {
-            self.grow();
-        }
-        self.entries.push(fingerprint.0);
-        Ok(())
-    }
-
-    /// Where we are, to come back to.
-    #[must_use]
-    pub fn mark(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Forgets what was pushed since the mark.
-    pub fn back_to(&mut self, mark: usize) {
-        self.entries.truncate(mark);
-    }
-
-    /// Doubling would overshoot the ceiling; the last step goes right up to it.
-    fn grow(&mut self) {
-        let wanted = (self.entries.len() * 2).max(1024).min(self.most);
-        self.entries.reserve_exact(wanted.saturating_sub(self.entries.len()));
-    }
-
-    /// Sorts what was taken, drops what came twice, and builds the directory.
-    #[must_use]
-    pub fn build(self) -> Index {
-        let mut entries = self.entries;
+impl Index {
+    /// Of these, in whatever order, on so many threads.
+    pub(super) fn of(parts: Vec<Vec<u128>>, _threads: usize) -> Index {
+        let mut entries = parts.concat();
         entries.sort_unstable();
         entries.dedup();
         entries.shrink_to_fit();
@@ -87,7 +31,7 @@ fn slot_bits(entries: usize) -> u32 {
 }
 
 /// Memory of an index of that many entries.
-fn bytes_of(entries: usize) -> usize {
+pub(super) fn bytes_of(entries: usize) -> usize {
     entries * size_of::<u128>() + ((1 << slot_bits(entries)) + 1) * size_of::<u32>()
 }
 
