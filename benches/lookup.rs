@@ -16,6 +16,8 @@ use std::time::Instant;
 #[path = "."]
 #[allow(dead_code, unreachable_pub)]
 mod without_prefetch {
+    #[path = "../src/index/builder.rs"]
+    pub mod builder;
     #[path = "../src/index/fingerprint.rs"]
     pub mod fingerprint;
     #[path = "../src/index/vector.rs"]
@@ -63,12 +65,13 @@ impl Subjects {
 
         let begun = Instant::now();
         let fingerprinter = Fingerprinter::new(KEY);
-        let mut builder = Builder::new(u64::MAX);
+        let builder = Builder::new(u64::MAX);
+        let mut part = builder.part();
         for line in &lines {
-            builder.push(fingerprinter.fingerprint(line)).unwrap();
+            part.push(fingerprinter.fingerprint(line)).unwrap();
         }
         let collected = begun.elapsed();
-        let index = builder.build();
+        let index = builder.build(vec![part], 2);
         println!(
             "index built in {:.3} s, {:.3} of it fingerprints; {:.2} bytes a line",
             begun.elapsed().as_secs_f64(),
@@ -77,15 +80,16 @@ impl Subjects {
         );
 
         let twin = without_prefetch::fingerprint::Fingerprinter::new(KEY);
-        let mut builder = without_prefetch::vector::Builder::new(u64::MAX);
+        let builder = without_prefetch::builder::Builder::new(u64::MAX);
+        let mut part = builder.part();
         for line in &lines {
-            builder.push(twin.fingerprint(line)).unwrap();
+            part.push(twin.fingerprint(line)).unwrap();
         }
 
         let begun = Instant::now();
         let set: HashSet<Vec<u8>> = lines.into_iter().collect();
         println!("std HashSet<Vec<u8>> built in {:.3} s", begun.elapsed().as_secs_f64());
-        Subjects { fingerprinter, index, without_prefetch: builder.build(), set }
+        Subjects { fingerprinter, index, without_prefetch: builder.build(vec![part], 2), set }
     }
 }
 
