@@ -155,7 +155,7 @@ const COMMENT: Key<Mark> = Key {
     name: "comment",
     default: None,
     allowed: "1 to 8 bytes without LF and CR, such as \"#\"",
-    meaning: "A line that begins with this is none, and a query that does is in no list. What is inside a line is never a \
+    meaning: "A line that begins with this is none, and a query that does is not in the list. What is inside a line is never a \
         comment. Without this key there are no comments. An empty line is none in any case.",
     read: |value| Mark::new(key::string(value)?.as_bytes()).ok_or_else(|| key::wrong(value)),
 };
