@@ -53,6 +53,12 @@ impl Selection {
     pub fn is_empty(&self) -> bool {
         self.lf.is_empty() && self.crlf.is_empty()
     }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lf.len() + self.crlf.len()
+    }
 }
 
 /// Room that look-ups reuse, so that answering allocates nothing.
@@ -77,6 +83,21 @@ impl Lists {
             }
         }
         selection
+    }
+
+    /// The selected lists one by one, each with its name, in the configuration's order.
+    pub fn each<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = (&'a Arc<str>, Selection)> {
+        self.lists.iter().enumerate().filter_map(|(place, list)| {
+            // Places stand in order: they were selected so.
+            let among = |places: &[usize]| places.binary_search(&place).is_ok();
+            if among(&selection.lf) {
+                Some((&list.name, Selection { lf: vec![place], crlf: Vec::new() }))
+            } else if among(&selection.crlf) {
+                Some((&list.name, Selection { lf: Vec::new(), crlf: vec![place] }))
+            } else {
+                None
+            }
+        })
     }
 
     /// Sets `found[i]` where a selected list has `queries[i]`, each list by its own line ending, and leaves the others as
