@@ -4,6 +4,9 @@
 
 mod support;
 
+use linekeep::client::{Client, Options, PreSharedKey, Protection};
+use linekeep::protocol::{Answer, Explained};
+use linekeep::secret::Secret;
 use openssl::ssl::{Ssl, SslStream};
 use rstest::rstest;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -290,4 +293,59 @@ fn bounded_a_client_that_never_reads_its_explanations_is_held_and_then_cut() {
     done.send(()).unwrap();
     let grown = watch.join().unwrap().saturating_sub(before);
     assert!(grown < 16 << 20, "memory grew by {grown} bytes");
+}
+
+fn linekeep(house: &mut House, arguments: &[&str]) -> (Option<i32>, String) {
+    let key = house.daemon.folder.write("alice.key", format!("alice:{ALICE}\n"));
+    let said = Command::new(env!("CARGO_BIN_EXE_linekeep"))
+        .args(["lookup", "--explain", "--server", &house.daemon.address("psk").to_string(), "--psk-file"])
+        .arg(key)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+    (said.status.code(), String::from_utf8(said.stdout).unwrap())
+}
+
+#[test]
+fn the_program_shows_lists_and_generations_in_every_form_of_output() {
+    let mut house = house();
+    let lines = ["both", "absent"];
+    assert_eq!(
+        linekeep(&mut house, &lines),
+        (Some(1), "found\tboth\tzebra:1 windows:1\nmissing\tabsent\tzebra:1 windows:1 a.b_c@D-0:1\n".to_owned())
+    );
+    let (_, json) = linekeep(&mut house, &["--json", "third", "absent"]);
+    let expected = r#"{"line":"third","answer":"found","lists":[{"name":"a.b_c@D-0","generation":1}]}
+{"line":"absent","answer":"missing","lists":[{"name":"zebra","generation":1},{"name":"windows","generation":1},{"name":"a.b_c@D-0","generation":1}]}
+"#;
+    assert_eq!(json, expected);
+    let (_, wire) = linekeep(&mut house, &["--wire", "both"]);
+    let (agreed, rest) = wire.split_once('\n').unwrap();
+    assert!(agreed.starts_with("* 127.0.0.1:") && agreed.ends_with(", linekeep-explain/1"), "{agreed}");
+    assert_eq!(rest, "> both\\n\n< STRING EXISTS zebra:1 windows:1\\n\n");
+}
+
+#[test]
+fn the_library_streams_explained_answers() {
+    const LINES: usize = 20_000;
+    let mut house = house();
+    let key = PreSharedKey::new("alice", Secret::from_hex(ALICE).unwrap()).unwrap();
+    let server = house.daemon.address("psk").to_string().parse().unwrap();
+    let options = Options::new(server, Protection::Psk(key)).explain();
+    let source = "zebra\nabsent\n".repeat(LINES / 2);
+    let mut told = String::new();
+    let asked = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let mut client = Client::connect(&options).await.unwrap();
+        let sink = |line: &[u8], explained: Explained| {
+            let lists: Vec<String> = explained.lists().iter().map(ToString::to_string).collect();
+            told += &format!("{} {}\n", String::from_utf8_lossy(line), lists.join(" "));
+            Ok(())
+        };
+        let asked = client.stream_explained(source.as_bytes(), sink).await.unwrap();
+        assert_eq!(client.lookup(b"third").await.unwrap(), Answer::Exists);
+        asked
+    });
+    assert_eq!(asked, LINES as u64);
+    assert!(told == "zebra zebra:1\nabsent zebra:1 windows:1 a.b_c@D-0:1\n".repeat(LINES / 2));
 }
