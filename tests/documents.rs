@@ -2,7 +2,7 @@
 //! Reads text alone; whether a named test holds its promise is that test's own matter.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use linekeep::protocol::Reason;
+use linekeep::protocol::{Form, MAX_EXPLAINED_BYTES, MAX_LISTS, MAX_NAME_BYTES, Reason};
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -32,6 +32,17 @@ fn the_protocol_lists_the_words_that_the_code_says() {
         table(&read("docs/protocol.md"), "after `ERROR: `").iter().map(|cells| cells[0].replace('`', "")).collect();
     let said: Vec<&str> = Reason::WORDS.iter().map(|(_, word)| *word).collect();
     assert_eq!(listed, said);
+}
+
+#[test]
+fn the_protocol_says_the_explained_form_as_the_code_has_it() {
+    let page = read("docs/protocol.md");
+    let name = std::str::from_utf8(Form::Explained.alpn().unwrap()).unwrap();
+    let limits = [MAX_LISTS, MAX_NAME_BYTES, MAX_EXPLAINED_BYTES].map(|limit| limit.to_string());
+    let (_, section) = page.split_once("\n## The explained form\n").expect("the section");
+    for said in [name, &limits[0], &limits[1], &limits[2]] {
+        assert!(section.contains(said), "{said}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::options::{Options, Protection, Server};
+use crate::protocol::Form;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -18,6 +19,9 @@ pub(super) type Wire = Box<dyn Transport>;
 
 /// Connects, trying the server's addresses one after another until `deadline`.
 pub(super) async fn connect(options: &Options, deadline: Instant) -> Result<Wire, Error> {
+    if options.form != Form::Plain && matches!(options.protection, Protection::Plain) {
+        return Err(Error::ExplainWithoutTls { server: options.server.to_string() });
+    }
     match &options.server {
         Server::Unix(path) => Ok(Box::new(connect_unix(path, options).await?)),
         Server::Tcp { host, port } => Ok(Box::new(connect_tcp(host, *port, options, deadline).await?)),

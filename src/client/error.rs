@@ -57,6 +57,25 @@ pub enum Error {
         /// Its address.
         address: SocketAddr,
     },
+    /// The explained form was asked for without TLS, which alone can agree on it.
+    #[error(
+        "{server} would be asked without TLS, and only in a TLS handshake can answers with the names of lists be agreed on: ask a listener with TLS, by key or certificate"
+    )]
+    ExplainWithoutTls {
+        /// The server.
+        server: String,
+    },
+    /// The explained form was asked for, and the server did not agree to it.
+    #[error(
+        "{server} does not answer with the names of lists (in the TLS handshake it did not choose that form): an older version does not know it; ask without"
+    )]
+    NotExplained {
+        /// The server.
+        server: String,
+    },
+    /// Explained answers were wanted of a connection that was not made for them.
+    #[error("this connection brings answers without the names of lists: connect with `Options::explain`")]
+    PlainConnection,
     /// A certificate cannot be checked without the name that it has to hold.
     #[error("{server} has no host name to compare its certificate with: give a server name")]
     NoServerName {

@@ -6,28 +6,29 @@ use super::error::Error;
 use super::escaped::Escaped;
 use super::refusal::{Claim, Failure, classify_io};
 use super::window::Window;
-use crate::protocol::{Answer, READ_BYTES, Reason};
+use crate::protocol::{Answer, Explained, Form, MAX_EXPLAINED_BYTES, NotAnAnswer, READ_BYTES, Reason};
 use std::io;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// No answer of the protocol is longer; a peer that sends more without an LF speaks something else.
+/// No answer of the plain form is longer; a peer that sends more without an LF speaks something else.
 const MAX_ANSWER_BYTES: usize = 256;
 /// How much of a foreign line an error quotes.
 const QUOTED_BYTES: usize = 60;
 
-/// Where answers go, in the order of their lines.
+/// Where answers go, in the order of their lines: [`Answer`]s, or [`Explained`] ones.
 ///
-/// A closure `|line: &[u8], answer: Answer| -> io::Result<()>` is a sink.
-pub trait Sink {
+/// A closure `|line: &[u8], answer: Answer| -> io::Result<()>` is a sink, and so is one that takes `Explained`.
+pub trait Sink<A = Answer> {
     /// Takes one line, without its LF, and its answer.
     ///
     /// # Errors
     /// Ends the look-up; the connection cannot be used afterwards.
-    fn answer(&mut self, line: &[u8], answer: Answer) -> io::Result<()>;
+    fn answer(&mut self, line: &[u8], answer: A) -> io::Result<()>;
 
     /// Says that no more answers are there for the moment: the time to flush what was buffered.
     ///
@@ -38,9 +39,65 @@ pub trait Sink {
     }
 }
 
-impl<F: FnMut(&[u8], Answer) -> io::Result<()>> Sink for F {
-    fn answer(&mut self, line: &[u8], answer: Answer) -> io::Result<()> {
+impl<A, F: FnMut(&[u8], A) -> io::Result<()>> Sink<A> for F {
+    fn answer(&mut self, line: &[u8], answer: A) -> io::Result<()> {
         self(line, answer)
+    }
+}
+
+/// Hands explained answers to a sink that wants plain ones.
+pub(super) struct Unexplained<K>(pub(super) K);
+
+impl<K: Sink> Sink<Explained> for Unexplained<K> {
+    fn answer(&mut self, line: &[u8], explained: Explained) -> io::Result<()> {
+        self.0.answer(line, explained.answer())
+    }
+
+    fn pause(&mut self) -> io::Result<()> {
+        self.0.pause()
+    }
+}
+
+/// What a form of the protocol answers with.
+pub(super) trait Reply: Sized + Unpin {
+    /// Of which form.
+    const FORM: Form;
+
+    fn decode(line: &[u8]) -> Result<Self, NotAnAnswer>;
+
+    /// What it says in the plain form.
+    fn plainly(&self) -> Answer;
+}
+
+impl Reply for Answer {
+    const FORM: Form = Form::Plain;
+
+    fn decode(line: &[u8]) -> Result<Answer, NotAnAnswer> {
+        Answer::decode(line)
+    }
+
+    fn plainly(&self) -> Answer {
+        *self
+    }
+}
+
+impl Reply for Explained {
+    const FORM: Form = Form::Explained;
+
+    fn decode(line: &[u8]) -> Result<Explained, NotAnAnswer> {
+        Explained::decode(line)
+    }
+
+    fn plainly(&self) -> Answer {
+        self.answer()
+    }
+}
+
+/// No reply of the form is longer.
+fn max_bytes(form: Form) -> usize {
+    match form {
+        Form::Plain => MAX_ANSWER_BYTES,
+        Form::Explained => MAX_EXPLAINED_BYTES,
     }
 }
 
@@ -52,10 +109,10 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn new() -> Buffers {
+    pub(super) fn new(form: Form) -> Buffers {
         Buffers {
             window: Window::new(),
-            replies: vec![0; MAX_ANSWER_BYTES + READ_BYTES].into_boxed_slice(),
+            replies: vec![0; max_bytes(form) + READ_BYTES].into_boxed_slice(),
             replies_filled: 0,
         }
     }
@@ -67,8 +124,9 @@ pub(super) struct Peer {
     pub(super) claim: Claim,
 }
 
-/// One run of lines through the connection. Poll it to its end: half a request may be on the wire.
-pub(super) struct Exchange<'a, S, K> {
+/// One run of lines through the connection, whose form is that of its replies `A`.
+/// Poll it to its end: half a request may be on the wire.
+pub(super) struct Exchange<'a, S, K, A> {
     pub(super) wire: &'a mut Wire,
     pub(super) buffers: &'a mut Buffers,
     pub(super) peer: &'a Peer,
@@ -76,6 +134,7 @@ pub(super) struct Exchange<'a, S, K> {
     pub(super) source: S,
     pub(super) sink: K,
     pub(super) progress: Progress,
+    pub(super) replies: PhantomData<A>,
 }
 
 /// How far an [`Exchange`] is.
@@ -89,7 +148,7 @@ pub(super) struct Progress {
     pub(super) cut: bool,
 }
 
-impl<S: AsyncRead + Unpin, K: Sink> Exchange<'_, S, K> {
+impl<S: AsyncRead + Unpin, K: Sink<A>, A: Reply> Exchange<'_, S, K, A> {
     /// Runs until every line of the source is answered.
     pub(super) async fn run(mut self) -> Result<Progress, Error> {
         let mut silence = Box::pin(tokio::time::sleep(self.reply_timeout));
@@ -210,9 +269,8 @@ impl<S: AsyncRead + Unpin, K: Sink> Exchange<'_, S, K> {
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (reply, after) = rest.split_at(end);
             rest = after.get(1..).unwrap_or_default();
-            let answer =
-                Answer::decode(reply).map_err(|_| Error::NotAnAnswer { server: server(), quoted: quote(reply) })?;
-            self.progress.cut = answer == Answer::Error(Reason::QueryTooLong);
+            let answer = A::decode(reply).map_err(|_| Error::NotAnAnswer { server: server(), quoted: quote(reply) })?;
+            self.progress.cut = answer.plainly() == Answer::Error(Reason::QueryTooLong);
             let awaiting = window
                 .awaiting()
                 .filter(|awaiting| awaiting.whole || self.progress.cut)
@@ -229,7 +287,7 @@ impl<S: AsyncRead + Unpin, K: Sink> Exchange<'_, S, K> {
             }
         }
         let begun = rest.len();
-        if begun > MAX_ANSWER_BYTES {
+        if begun > max_bytes(A::FORM) {
             return Err(Error::NotAnAnswer { server: server(), quoted: quote(rest) });
         }
         let begins = *replies_filled - begun;

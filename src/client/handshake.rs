@@ -7,6 +7,7 @@ use super::escaped::Escaped;
 use super::options::{Name, Options, Protection, Server, ServerName};
 use super::refusal::{Claim, Failure, classify};
 use crate::cipher_policy::{self, Profile};
+use crate::protocol::Form;
 use openssl::error::ErrorStack;
 use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslRef, SslSessionCacheMode, SslVerifyMode,
@@ -28,6 +29,8 @@ pub struct Handshake {
     pub version: &'static str,
     /// The suite, by its OpenSSL name.
     pub cipher: String,
+    /// The form of the answers.
+    pub form: Form,
 }
 
 /// Shakes hands over `socket` and returns only once the server has proved what `options` demand.
@@ -41,6 +44,7 @@ pub(super) async fn secure(socket: Wire, options: &Options) -> Result<(Wire, Opt
             (demand_certificate(trust, &name, own.as_ref(), options.profile)?, claim)
         }
     };
+    offer_form(&mut ssl, options.form)?;
     let doubt = verify_and_note(&mut ssl);
     let mut stream = SslStream::new(ssl, socket)?;
     if let Err(error) = Pin::new(&mut stream).connect().await {
@@ -52,11 +56,23 @@ pub(super) async fn secure(socket: Wire, options: &Options) -> Result<(Wire, Opt
             return Err(key_not_proved(options, key));
         }
     }
+    let form = Form::agreed(stream.ssl().selected_alpn_protocol());
+    if form != options.form {
+        return Err(Error::NotExplained { server: options.server.to_string() });
+    }
     let agreed = Handshake {
         version: stream.ssl().version_str(),
         cipher: stream.ssl().current_cipher().map(|cipher| cipher.name().to_owned()).unwrap_or_default(),
+        form,
     };
     Ok((Box::new(stream), Some(agreed)))
+}
+
+/// Offers the form, where it has a name. A client of the plain form offers nothing.
+fn offer_form(ssl: &mut Ssl, form: Form) -> Result<(), ErrorStack> {
+    let Some(name) = form.alpn() else { return Ok(()) };
+    let length = u8::try_from(name.len()).unwrap_or_default();
+    ssl.set_alpn_protos(&[&[length], name].concat())
 }
 
 fn expected_name(name: Option<&ServerName>, server: &Server) -> Result<ServerName, Error> {

@@ -55,6 +55,18 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Which lists have a line, and in which generation:
+//!
+//! ```no_run
+//! # async fn example(options: linekeep::client::Options) -> Result<(), Box<dyn std::error::Error>> {
+//! let mut client = linekeep::client::Client::connect(&options.explain()).await?;
+//! for list in client.lookup_explained(b"192.0.2.7").await?.lists() {
+//!     println!("in {}, generation {}", list.name(), list.generation());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod connect;
 mod credentials;
@@ -76,10 +88,11 @@ pub use handshake::Handshake;
 pub use options::{DEFAULT_PORT, InvalidName, InvalidServer, Options, Protection, Server, ServerName};
 pub use refusal::Refusal;
 
-use crate::protocol::Answer;
+use crate::protocol::{Answer, Explained, Form};
 use connect::Wire;
-use exchange::{Buffers, Exchange, Peer, Progress};
+use exchange::{Buffers, Exchange, Peer, Progress, Reply, Unexplained};
 use refusal::Claim;
+use std::marker::PhantomData;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -126,7 +139,7 @@ impl Client {
         };
         Ok(Client {
             wire,
-            buffers: Buffers::new(),
+            buffers: Buffers::new(options.form),
             peer: Peer { server: options.server.to_string(), claim },
             handshake,
             reply_timeout: options.reply_timeout,
@@ -146,7 +159,21 @@ impl Client {
     /// When the line cannot be sent, or no answer comes. Dropping the future spends the connection, as an error does.
     pub async fn lookup(&mut self, line: &[u8]) -> Result<Answer, Error> {
         let answers = self.lookup_batch(&[line]).await?;
-        answers.first().copied().ok_or_else(|| Error::Closed { server: self.peer.server.clone(), answered: 0 })
+        self.only(answers)
+    }
+
+    /// As [`Client::lookup`], with the lists that have the line; or, with a no, all those that were asked.
+    ///
+    /// # Errors
+    /// As [`Client::lookup`]; and where the connection was made without [`Options::explain`].
+    pub async fn lookup_explained(&mut self, line: &[u8]) -> Result<Explained, Error> {
+        let answers = self.lookup_batch_explained(&[line]).await?;
+        self.only(answers)
+    }
+
+    fn only<A>(&self, answers: Vec<A>) -> Result<A, Error> {
+        let closed = || Error::Closed { server: self.peer.server.clone(), answered: 0 };
+        answers.into_iter().next().ok_or_else(closed)
     }
 
     /// Looks many lines up, pipelined; one answer for each, in order.
@@ -155,24 +182,29 @@ impl Client {
     /// # Errors
     /// As [`Client::lookup`]. Nothing is sent when one of the lines cannot be.
     pub async fn lookup_batch<L: AsRef<[u8]>>(&mut self, lines: &[L]) -> Result<Vec<Answer>, Error> {
-        let mut requests = Vec::with_capacity(lines.iter().map(|line| line.as_ref().len() + 1).sum());
-        for line in lines {
-            InvalidLine::check(line.as_ref())?;
-            requests.extend_from_slice(line.as_ref());
-            requests.push(b'\n');
-        }
+        let requests = requests(lines)?;
         let mut answers = Vec::with_capacity(lines.len());
-        let asked = self
-            .stream(requests.as_slice(), |_: &[u8], answer: Answer| {
-                answers.push(answer);
-                Ok(())
-            })
-            .await;
-        match asked {
-            Err(Error::LineTooLong { .. }) if answers.len() == lines.len() => {}
-            asked => _ = asked?,
-        }
-        Ok(answers)
+        let keep = |_: &[u8], answer: Answer| {
+            answers.push(answer);
+            Ok(())
+        };
+        let asked = self.stream(requests.as_slice(), keep).await;
+        whole(asked, answers, lines.len())
+    }
+
+    /// As [`Client::lookup_batch`], with the lists.
+    ///
+    /// # Errors
+    /// As [`Client::lookup_explained`].
+    pub async fn lookup_batch_explained<L: AsRef<[u8]>>(&mut self, lines: &[L]) -> Result<Vec<Explained>, Error> {
+        let requests = requests(lines)?;
+        let mut answers = Vec::with_capacity(lines.len());
+        let keep = |_: &[u8], answer: Explained| {
+            answers.push(answer);
+            Ok(())
+        };
+        let asked = self.stream_explained(requests.as_slice(), keep).await;
+        whole(asked, answers, lines.len())
     }
 
     /// Looks up every line that `source` yields, and hands each with its answer to `sink`, in order, while the
@@ -183,6 +215,38 @@ impl Client {
     /// # Errors
     /// When the source or the sink fails, or answers stay out. What the sink was given before is valid.
     pub async fn stream<S: AsyncRead + Unpin, K: Sink>(&mut self, source: S, sink: K) -> Result<u64, Error> {
+        match self.form() {
+            Form::Plain => self.exchange::<S, K, Answer>(source, sink).await,
+            Form::Explained => self.exchange(source, Unexplained(sink)).await,
+        }
+    }
+
+    /// As [`Client::stream`], with the lists.
+    ///
+    /// # Errors
+    /// As [`Client::stream`]; and where the connection was made without [`Options::explain`].
+    pub async fn stream_explained<S, K>(&mut self, source: S, sink: K) -> Result<u64, Error>
+    where
+        S: AsyncRead + Unpin,
+        K: Sink<Explained>,
+    {
+        match self.form() {
+            Form::Plain => Err(Error::PlainConnection),
+            Form::Explained => self.exchange(source, sink).await,
+        }
+    }
+
+    fn form(&self) -> Form {
+        self.handshake.as_ref().map_or(Form::Plain, |agreed| agreed.form)
+    }
+
+    /// Takes replies of the form that the connection has.
+    async fn exchange<S, K, A>(&mut self, source: S, sink: K) -> Result<u64, Error>
+    where
+        S: AsyncRead + Unpin,
+        K: Sink<A>,
+        A: Reply,
+    {
         if !std::mem::replace(&mut self.usable, false) {
             return Err(Error::Spent);
         }
@@ -194,6 +258,7 @@ impl Client {
             source,
             sink,
             progress: Progress::default(),
+            replies: PhantomData,
         };
         let progress = exchange.run().await?;
         self.usable = !progress.cut;
@@ -205,6 +270,26 @@ impl Client {
         // A peer that is gone already needs no goodbye.
         let _ = timeout(CLOSE_TIMEOUT, self.wire.shutdown()).await;
     }
+}
+
+/// All lines as one piece, or why one of them cannot be sent.
+fn requests<L: AsRef<[u8]>>(lines: &[L]) -> Result<Vec<u8>, InvalidLine> {
+    let mut requests = Vec::with_capacity(lines.iter().map(|line| line.as_ref().len() + 1).sum());
+    for line in lines {
+        InvalidLine::check(line.as_ref())?;
+        requests.extend_from_slice(line.as_ref());
+        requests.push(b'\n');
+    }
+    Ok(requests)
+}
+
+/// The answers, if they are all. That the last line was too long is one of them.
+fn whole<A>(asked: Result<u64, Error>, answers: Vec<A>, lines: usize) -> Result<Vec<A>, Error> {
+    match asked {
+        Err(Error::LineTooLong { .. }) if answers.len() == lines => {}
+        asked => _ = asked?,
+    }
+    Ok(answers)
 }
 
 fn too_late(options: &Options, step: &'static str) -> Error {

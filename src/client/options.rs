@@ -3,6 +3,7 @@
 
 use super::credentials::{ClientCertificate, PreSharedKey, TrustedCas};
 use crate::cipher_policy::Profile;
+use crate::protocol::Form;
 use std::fmt::{self, Display};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ pub struct Options {
     pub reply_timeout: Duration,
     /// TLS versions.
     pub profile: Profile,
+    /// The form of the answers. Another than the plain one takes TLS and a server that speaks it; without, there is no connection.
+    pub form: Form,
 }
 
 impl Options {
@@ -41,7 +44,14 @@ impl Options {
             connect_timeout: timeout,
             reply_timeout: timeout,
             profile: Profile::default(),
+            form: Form::default(),
         }
+    }
+
+    /// The same, with answers that say which lists they come from.
+    #[must_use]
+    pub fn explain(self) -> Options {
+        Options { form: Form::Explained, ..self }
     }
 }
 

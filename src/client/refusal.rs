@@ -61,6 +61,7 @@ impl Refusal {
     fn advice(&self) -> &'static str {
         match (self.alert, self.claim) {
             (70 | 71, _) => "it takes none of the TLS versions or suites that this client offers",
+            (120, _) => "it does not speak the form of answers that this client asks for",
             (80, _) => "it failed on its own; its log says why",
             (20 | 40 | 47 | 51 | 115 | 116, Claim::Key) => {
                 "it does not accept this identity with this key: check both, and that the listener takes keys"

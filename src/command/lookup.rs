@@ -32,14 +32,20 @@ Examples:
   In a script: 0 all found, 1 some not found, 2 an error.
     if linekeep lookup --quiet --psk-file siem.key \"$hash\"; then echo known; fi
 
+  Which of the lists has it? `feeds:3` is the list `feeds`, in its third generation since the server began.
+    linekeep lookup --psk-file siem.key --explain HASH
+
   Watch the bytes on the wire.
     linekeep lookup --server unix:/run/linekeep/lookup.sock --wire LINE
 
 Output is one line for each LINE, in order:
   found<TAB>LINE    missing<TAB>LINE    error<TAB>LINE<TAB>REASON
+With --explain the lists stand behind LINE, as NAME:GENERATION and a blank between two:
+  found<TAB>LINE<TAB>LISTS THAT HAVE IT    missing<TAB>LINE<TAB>LISTS THAT WERE ASKED
 On a terminal, control characters in LINE are shown escaped; elsewhere LINE is byte for byte what was asked.
 With --json: {\"line\":LINE,\"answer\":\"found\"|\"missing\"|\"error\"}, and \"reason\" with an error;
 a line that is not UTF-8 stands in \"line_base64\" instead of \"line\".
+With --json --explain also \"lists\":[{\"name\":NAME,\"generation\":NUMBER}], the same lists.
 
 Exit code: 0 when every LINE was found, 1 when some were not, 2 on any error (an error wins).";
 
@@ -110,6 +116,14 @@ pub struct Arguments {
     /// How long connecting may take, and how long the server may be silent while an answer is due
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration, help_heading = "Connection")]
     timeout: Duration,
+
+    /// With each line the lists that have it, and their generations; with a missing one those that were asked. Needs TLS
+    #[arg(
+        long,
+        conflicts_with_all = ["quiet", "found", "missing", "plain"],
+        help_heading = "Output"
+    )]
+    explain: bool,
 
     /// One JSON object for each line
     #[arg(long, group = "show", help_heading = "Output")]
@@ -197,11 +211,12 @@ fn look_up(arguments: &Arguments, report: &mut Report) -> Result<(), Fault> {
     let asked = runtime.block_on(async {
         let mut client = Client::connect(&options).await?;
         report.connected(&options, client.handshake()).map_err(Error::Sink)?;
-        if from_stdin {
-            client.stream(tokio::io::stdin(), &mut *report).await?;
-        } else {
-            client.stream(requests.as_slice(), &mut *report).await?;
-        }
+        match (from_stdin, arguments.explain) {
+            (true, false) => client.stream(tokio::io::stdin(), &mut *report).await?,
+            (true, true) => client.stream_explained(tokio::io::stdin(), &mut *report).await?,
+            (false, false) => client.stream(requests.as_slice(), &mut *report).await?,
+            (false, true) => client.stream_explained(requests.as_slice(), &mut *report).await?,
+        };
         client.close().await;
         Ok(())
     });
@@ -233,7 +248,7 @@ fn options(arguments: &Arguments) -> Result<Options, Fault> {
     options.source = arguments.source;
     options.connect_timeout = arguments.timeout;
     options.reply_timeout = arguments.timeout;
-    Ok(options)
+    Ok(if arguments.explain { options.explain() } else { options })
 }
 
 fn protection(arguments: &Arguments) -> Result<Protection, Fault> {

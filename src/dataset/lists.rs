@@ -33,6 +33,12 @@ impl Selection {
         places.sort_unstable();
         places
     }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.groups.iter().map(|(_, places)| places.len()).sum()
+    }
 }
 
 /// Room that look-ups reuse, so that answering allocates nothing.
@@ -50,9 +56,10 @@ pub struct Scratch {
 pub struct FromList {
     /// The list.
     pub name: Arc<str>,
-    /// The number of the content that these answers are true of, and for each query whether it has it; or why nothing can be
-    /// said.
-    pub found: Result<(u64, Vec<bool>), Reason>,
+    /// The number of the content that these answers are true of; of its last one where nothing can be said.
+    pub generation: u64,
+    /// For each query whether it has it; or why nothing can be said.
+    pub found: Result<Vec<bool>, Reason>,
 }
 
 impl Lists {
@@ -153,7 +160,12 @@ impl Lists {
                     asked.answer().await.map(|(number, hits)| (number, flags(queries.len(), hits.into_iter())))
                 }
             };
-            all.push(FromList { name: Arc::clone(&core.dataset.name), found });
+            let name = Arc::clone(&core.dataset.name);
+            let (generation, found) = match found {
+                Ok((generation, found)) => (generation, Ok(found)),
+                Err(reason) => (core.standing.load().number, Err(reason)),
+            };
+            all.push(FromList { name, generation, found });
         }
         all
     }

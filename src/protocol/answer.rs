@@ -52,8 +52,8 @@ impl Reason {
     }
 }
 
-const EXISTS: &[u8] = b"STRING EXISTS";
-const NOT_FOUND: &[u8] = b"STRING NOT FOUND";
+pub(super) const EXISTS: &[u8] = b"STRING EXISTS";
+pub(super) const NOT_FOUND: &[u8] = b"STRING NOT FOUND";
 const ERROR: &[u8] = b"ERROR: ";
 
 /// A line that is none of the protocol's answers.

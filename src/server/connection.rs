@@ -12,6 +12,7 @@ use super::wire::{Accepted, Conversation, Wire};
 use super::workers::Workers;
 use crate::event::Event;
 use crate::identity::Evidence;
+use crate::protocol::Form;
 use crate::tls::{Acceptor, HandshakeFailure, Handshaken, Proof};
 use std::sync::Arc;
 use std::time::Instant;
@@ -66,10 +67,12 @@ pub async fn serve(arrival: Arrival, shared: &Shared) {
         (state.doors[listener].acceptor.clone(), at + state.config.server.handshake_deadline)
     };
     match acceptor {
-        None => peer.ask(wire, Evidence::Unasked, None, "none", "none").await,
+        // Without TLS there is nothing by which to agree on another form.
+        None => peer.ask(wire, Evidence::Unasked, None, Form::Plain, ("none", "none")).await,
         Some(acceptor) => {
             if let Some(proven) = peer.handshake(&acceptor, wire, deadline).await {
-                peer.ask(proven.stream, proven.evidence, Some(proven.proof), proven.tls, proven.cipher).await;
+                let Handshaken { stream, evidence, proof, form, tls, cipher } = proven;
+                peer.ask(stream, evidence, Some(proof), form, (tls, cipher)).await;
             }
         }
     }
@@ -110,16 +113,16 @@ impl Peer<'_> {
         mut stream: S,
         evidence: Evidence,
         proof: Option<Proof>,
-        tls: &str,
-        cipher: &str,
+        form: Form,
+        agreed: (&str, &str),
     ) {
         let presented = Presented { source: self.source, listener: self.listener, evidence, proof };
-        let Some(admitted) = self.identify(presented, tls, cipher) else { return };
+        let Some(admitted) = self.identify(presented, form, agreed) else { return };
         self.permit.identified();
         session::serve(&mut stream, admitted, self.shared).await;
     }
 
-    fn identify(&self, presented: Presented, tls: &str, cipher: &str) -> Option<Admitted> {
+    fn identify(&self, presented: Presented, form: Form, (tls, cipher): (&str, &str)) -> Option<Admitted> {
         let listener = self.listener_name();
         let source = self.source.to_string();
         let evidence = presented.evidence.to_string();
@@ -134,7 +137,7 @@ impl Peer<'_> {
                     tls: tls.into(),
                     cipher: cipher.into(),
                 });
-                Some(Admitted { client, presented, epoch: state.epoch })
+                Some(Admitted { client, presented, epoch: state.epoch, form })
             }
             Err(reason) => {
                 self.shared.teller.tell(Event::ClientDenied { listener, source, evidence, reason });

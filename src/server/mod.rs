@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod connection;
 pub mod control;
+mod explain;
 pub mod listener;
 pub mod reload;
 pub mod session;

@@ -1,6 +1,7 @@
 //! A session: an identified client asks, every request gets its answer in order, and one read's answers leave in one write.
 //! Knows the protocol, the lists and the deadlines; who the client is was settled before.
 
+use super::explain;
 use super::shared::Shared;
 use super::state::{Presented, State};
 use super::wire::Conversation;
@@ -8,7 +9,7 @@ use crate::config;
 use crate::dataset::{Scratch, Selection};
 use crate::event::{Event, SessionEnd};
 use crate::identity::Client;
-use crate::protocol::{Answer, Decoder, Invalid, Reason, Request};
+use crate::protocol::{Answer, Decoder, Explained, Form, Invalid, Reason, Request};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 /// Requests looked up together: enough to hide the latency of memory behind prefetching.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// How long a parting peer may take to read the last answer.
 const PARTING: Duration = Duration::from_secs(1);
@@ -31,6 +32,8 @@ pub struct Admitted {
     pub presented: Presented,
     /// The generation that let it in. If a newer one came since, the session is judged anew before its first answer.
     pub epoch: u64,
+    /// In which form it is answered.
+    pub form: Form,
 }
 
 /// Serves one client until either side ends it, and parts properly.
@@ -66,6 +69,7 @@ struct Session<'a> {
     /// The generation that `selection` belongs to. The generation itself is not held while waiting for the peer:
     /// an idle session must not keep an old one in memory.
     epoch: u64,
+    form: Form,
     selection: Selection,
     scratch: Scratch,
     decoder: Decoder,
@@ -85,7 +89,7 @@ enum Turn {
 
 impl<'a> Session<'a> {
     fn new(admitted: Admitted, shared: &'a Shared) -> Session<'a> {
-        let Admitted { client, presented, epoch } = admitted;
+        let Admitted { client, presented, epoch, form } = admitted;
         let state = shared.state.load();
         let limits = state.config.server.clone();
         let text = state.doors[presented.listener].listener.text;
@@ -100,6 +104,7 @@ impl<'a> Session<'a> {
             end: SessionEnd::CutAtStop,
             client: Arc::clone(client.name()),
             epoch,
+            form,
             presented,
             limits,
             queries: 0,
@@ -131,7 +136,12 @@ impl<'a> Session<'a> {
         idle: Pin<&mut Sleep>,
     ) -> Result<bool, SessionEnd> {
         let Some(waited) = self.read(stream, called, idle).await? else { return Ok(false) };
-        let turn = self.answer().await?;
+        let turn = match self.form {
+            Form::Plain => self.answer().await?,
+            Form::Explained => self.explain(stream).await?,
+        };
+        // An answer may have waited for files: whoever lost the right to it meanwhile does not get it.
+        self.follow_reload(&self.shared.state.load())?;
         self.write(stream).await?;
         if let Turn::TooLong = turn {
             return Err(SessionEnd::QueryTooLong);
@@ -243,6 +253,57 @@ impl<'a> Session<'a> {
             self.settle(&tally);
         }
         Ok(turn)
+    }
+
+    /// As `answer`, in the explained form: a batch at a time, written out when much is collected.
+    async fn explain<S: Conversation>(&mut self, stream: &mut S) -> Result<Turn, SessionEnd> {
+        let mut answered = 0;
+        loop {
+            match self.explain_batch(answered).await? {
+                (0, turn) => return Ok(turn),
+                (more, Turn::GoOn) => answered += more,
+                (_, Turn::TooLong) => return Ok(Turn::TooLong),
+            }
+            if self.answers.len() >= explain::COLLECTED_BYTES {
+                self.write(stream).await?;
+            }
+            // Asking each list alone takes its time: let the other sessions of this thread have theirs.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Answers the batch of requests behind those that are answered. Returns how many there were.
+    async fn explain_batch(&mut self, answered: usize) -> Result<(usize, Turn), SessionEnd> {
+        let state = self.shared.state.load_full();
+        self.follow_reload(&state)?;
+        let most = explain::batch(self.selection.len());
+        let batch: Vec<Request<'_>> = self.decoder.requests().skip(answered).take(most).collect();
+        let queries = batch.iter().filter_map(|request| match request {
+            Request::Query(query) => Some(*query),
+            Request::Invalid(_) | Request::TooLong => None,
+        });
+        let queries: Vec<&[u8]> = queries.collect();
+        let mut explained = explain::explain(&state, &self.selection, &queries).await;
+        let mut turn = Turn::GoOn;
+        let mut tally = Tally::default();
+        for request in &batch {
+            let explained = match request {
+                Request::Query(_) => explained.next().unwrap_or(Explained::Error(Reason::NotPermitted)),
+                Request::Invalid(_) => Explained::Error(Reason::InvalidQuery),
+                Request::TooLong => {
+                    turn = Turn::TooLong;
+                    Explained::Error(Reason::QueryTooLong)
+                }
+            };
+            tally.count(*request, explained.answer());
+            explained.encode(&mut self.answers);
+        }
+        let taken = batch.len();
+        if tally.requests > 0 {
+            self.last_request = Instant::now();
+            self.settle(&tally);
+        }
+        Ok((taken, turn))
     }
 
     fn settle(&mut self, tally: &Tally) {

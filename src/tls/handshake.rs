@@ -2,6 +2,7 @@
 //! No byte of the peer's application is read before the evidence rule said yes. The deadline is the caller's.
 
 use crate::identity::Evidence;
+use crate::protocol::Form;
 use crate::tls::acceptor::Acceptor;
 use crate::tls::evidence::{Claim, Facts, judge};
 use crate::tls::fault::reason;
@@ -24,6 +25,8 @@ pub struct Handshaken<S> {
     pub evidence: Evidence,
     /// What that rests on, to be asked again after a reload.
     pub proof: Proof,
+    /// The form of the protocol that both sides agreed on. The peer's wish and no proof of anything.
+    pub form: Form,
     /// `TLSv1.2` or `TLSv1.3`.
     pub tls: &'static str,
     /// The suite, as OpenSSL names it.
@@ -60,8 +63,9 @@ impl Acceptor {
             Ok(evidence) => {
                 let tls = stream.ssl().version_str();
                 let cipher = stream.ssl().current_cipher().map_or("", |cipher| cipher.name());
+                let form = Form::agreed(stream.ssl().selected_alpn_protocol());
                 match Proof::of(self, stream.ssl()) {
-                    Ok(proof) => Ok(Handshaken { stream, evidence, proof, tls, cipher }),
+                    Ok(proof) => Ok(Handshaken { stream, evidence, proof, form, tls, cipher }),
                     Err(errors) => Err(failure(stream.ssl(), reason(&errors).to_owned())),
                 }
             }

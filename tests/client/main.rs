@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod explained;
 mod library;
 mod program;
 mod server;

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 /// A socket that keeps what was read from it.
+#[derive(Debug)]
 pub struct Tap(pub TcpStream, pub Vec<u8>);
 
 impl Tap {

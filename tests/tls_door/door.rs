@@ -2,6 +2,7 @@
 //! What it saw comes out of a channel; what the peer gets is only the line.
 
 use linekeep::identity::Evidence;
+use linekeep::protocol::Form;
 use linekeep::tls::evidence::judge;
 use linekeep::tls::{Acceptor, Asks, Facts, HandshakeFailure, NoEvidence};
 use openssl::ssl::{Ssl, SslContext};
@@ -20,7 +21,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub enum Outcome {
     /// The real acceptor let somebody in; what came after the greeting, up to the first line's end or the connection's.
-    In { tls: &'static str, cipher: &'static str, then: Vec<u8> },
+    In { tls: &'static str, cipher: &'static str, form: Form, then: Vec<u8> },
     /// The real acceptor let nobody in.
     Out(HandshakeFailure),
     /// A raw context finished its handshake: what OpenSSL says of it, and what the rule says.
@@ -101,7 +102,7 @@ async fn serve(kind: &Kind, stream: TcpStream) -> Outcome {
             Err(failure) => Outcome::Out(failure),
             Ok(mut inside) => {
                 let then = talk(&mut inside.stream, *after, &inside.evidence.to_string()).await;
-                Outcome::In { tls: inside.tls, cipher: inside.cipher, then }
+                Outcome::In { tls: inside.tls, cipher: inside.cipher, form: inside.form, then }
             }
         },
         Kind::Raw(context, asks, after) => {

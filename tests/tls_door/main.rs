@@ -10,6 +10,7 @@ mod build;
 mod certificates;
 mod door;
 mod forger;
+mod forms;
 mod house;
 mod modes;
 mod peers;

@@ -123,7 +123,7 @@ pub fn read_to_end<S: Read + std::io::Write>(stream: &mut SslStream<S>) -> Got {
 }
 
 /// OpenSSL numbers the reason of a received alert 1000 above the alert.
-fn ended(error: &openssl::ssl::Error) -> Got {
+pub fn ended(error: &openssl::ssl::Error) -> Got {
     match error.ssl_error().and_then(|stack| stack.errors().first()) {
         Some(first) if (1000..1256).contains(&first.reason_code()) => Got::Alert(first.reason_code() - 1000),
         Some(first) if first.reason().is_some_and(|reason| reason.contains("unexpected eof")) => Got::Closed,

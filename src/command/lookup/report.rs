@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use crate::client::{Escaped, Handshake, Options, Sink};
-use crate::protocol::Answer;
+use crate::protocol::{Answer, Explained, ListAt};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
@@ -56,7 +56,10 @@ impl Report {
             return Ok(());
         }
         match handshake {
-            Some(agreed) => writeln!(self.out, "* {}, {} {}", options.server, agreed.version, agreed.cipher),
+            Some(agreed) => {
+                let form = agreed.form.alpn().map(|name| format!(", {}", Escaped(name))).unwrap_or_default();
+                writeln!(self.out, "* {}, {} {}{form}", options.server, agreed.version, agreed.cipher)
+            }
             None => writeln!(self.out, "* {}, without TLS", options.server),
         }
     }
@@ -76,7 +79,7 @@ impl Report {
         matches!(self.show, Show::Table | Show::Json | Show::Wire)
     }
 
-    fn table(&mut self, word: Word, line: &[u8]) -> io::Result<()> {
+    fn table(&mut self, word: Word, line: &[u8], lists: &[ListAt]) -> io::Result<()> {
         let Word { word, colour, reason } = word;
         if self.colour {
             write!(self.out, "{colour}{word}\x1b[0m\t")?;
@@ -92,16 +95,20 @@ impl Report {
         if let Some(reason) = reason {
             write!(self.out, "\t{reason}")?;
         }
+        for (place, list) in lists.iter().enumerate() {
+            write!(self.out, "{}{list}", if place == 0 { '\t' } else { ' ' })?;
+        }
         self.out.write_all(b"\n")
     }
 
-    fn json(&mut self, word: Word, line: &[u8]) -> io::Result<()> {
+    fn json(&mut self, word: Word, line: &[u8], lists: &[ListAt]) -> io::Result<()> {
         let text = std::str::from_utf8(line).ok();
         let record = Record {
             line: text,
             line_base64: text.is_none().then(|| openssl::base64::encode_block(line)),
             answer: word.word,
             reason: word.reason,
+            lists: lists.iter().map(|list| Named { name: list.name(), generation: list.generation() }).collect(),
         };
         serde_json::to_writer(&mut self.out, &record)?;
         self.out.write_all(b"\n")
@@ -116,16 +123,19 @@ impl Report {
     }
 
     /// Request and reply stand in pairs here; on the wire many requests may go before the first reply comes.
-    fn wire(&mut self, line: &[u8], answer: Answer) -> io::Result<()> {
-        let mut reply = Vec::new();
-        answer.encode(&mut reply);
+    fn wire(&mut self, line: &[u8], reply: &[u8]) -> io::Result<()> {
         writeln!(self.out, "> {}\\n", Escaped(line))?;
-        writeln!(self.out, "< {}", Escaped(&reply))
+        writeln!(self.out, "< {}", Escaped(reply))
     }
-}
 
-impl Sink for &mut Report {
-    fn answer(&mut self, line: &[u8], answer: Answer) -> io::Result<()> {
+    /// Counts and shows one answer: the lists that came with it, and `encode` for the bytes of the reply.
+    fn take(
+        &mut self,
+        line: &[u8],
+        answer: Answer,
+        lists: &[ListAt],
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> io::Result<()> {
         let word = Word::of(answer);
         match answer {
             Answer::Exists => self.found += 1,
@@ -133,9 +143,13 @@ impl Sink for &mut Report {
             Answer::Error(_) => self.errors += 1,
         }
         match (self.show, answer) {
-            (Show::Table, _) => self.table(word, line)?,
-            (Show::Json, _) => self.json(word, line)?,
-            (Show::Wire, _) => self.wire(line, answer)?,
+            (Show::Table, _) => self.table(word, line, lists)?,
+            (Show::Json, _) => self.json(word, line, lists)?,
+            (Show::Wire, _) => {
+                let mut reply = Vec::new();
+                encode(&mut reply);
+                self.wire(line, &reply)?;
+            }
             (Show::Found, Answer::Exists) | (Show::Missing, Answer::NotFound) => self.raw(line)?,
             (_, Answer::Error(reason)) if self.errors <= ERRORS_TOLD => {
                 let number = self.found + self.missing + self.errors;
@@ -147,6 +161,22 @@ impl Sink for &mut Report {
         }
         self.progress.answered(line.len() + 1);
         Ok(())
+    }
+}
+
+impl Sink for &mut Report {
+    fn answer(&mut self, line: &[u8], answer: Answer) -> io::Result<()> {
+        self.take(line, answer, &[], |reply| answer.encode(reply))
+    }
+
+    fn pause(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Sink<Explained> for &mut Report {
+    fn answer(&mut self, line: &[u8], explained: Explained) -> io::Result<()> {
+        self.take(line, explained.answer(), explained.lists(), |reply| explained.encode(reply))
     }
 
     fn pause(&mut self) -> io::Result<()> {
@@ -182,6 +212,15 @@ struct Record<'a> {
     answer: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lists: Vec<Named<'a>>,
+}
+
+/// A list in `--json`.
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+    generation: u64,
 }
 
 /// One line on standard error. Nobody may be listening there, which changes nothing.
