@@ -67,8 +67,8 @@ const SEARCH: Key<Search> = Key {
     default: Some("\"auto\""),
     allowed: "\"auto\", \"index\" or \"scan\" (with freshness = \"on-query\" alone)",
     meaning: "How it is searched. `index`: in memory, 16 bytes a line. `scan`: by reading the files for every batch of queries, \
-        which takes no memory. `auto`: with `freshness = \"on-query\"` as the list's size suggests, and how often it changes \
-        against how often it is asked; else by an index. `linekeepctl status` says which, and why.",
+        which takes no memory. `auto`: by an index, unless a list with `freshness = \"on-query\"` and `writer = \"any\"` changes so \
+        often, or is asked so seldom, that building one does not pay. `linekeepctl status` says which, and why.",
     read: |value| key::word(value, &[("auto", Search::Auto), ("index", Search::Index), ("scan", Search::Scan)]),
 };
 
@@ -116,17 +116,20 @@ const MAX_AGE: Key<Duration> = Key {
 const STALE: Key<Stale> = Key {
     name: "stale",
     default: Some("\"error\""),
-    allowed: "\"error\" or \"serve\" (with max-age alone)",
+    allowed: "\"error\" or \"serve\" (with max-age alone, and not with freshness = \"on-query\")",
     meaning: "What is answered of a list that is older than `max-age`. `error`: `ERROR: list stale`. `serve`: what the last good \
-        generation says, with a warning in the records.",
+        generation says, with a warning in the records. A list that is looked at on every query has no such choice: it is \
+        `ERROR: list unavailable`, as with every guard.",
     read: |value| key::word(value, &[("error", Stale::Error), ("serve", Stale::Serve)]),
 };
 const REQUIRED: Key<bool> = Key {
     name: "required",
     default: Some("false"),
     allowed: "true or false",
-    meaning: "`true`: the daemon does not start without a good generation of this list. `false`: it starts, and answers \
-        `ERROR: list unavailable` for this list until there is one; the other lists are answered.",
+    meaning: "`true`: the daemon does not start, and no reload takes effect, without a good generation of this list. `false`: \
+        it starts, and answers `ERROR: list unavailable` for this list until there is one; the other lists are answered. In \
+        either case a reload that brings the list, or reads it otherwise than before, takes effect only with a good \
+        generation: whoever changed that is there to mend it.",
     read: key::boolean,
 };
 const CASE: Key<Case> = Key {
@@ -200,6 +203,12 @@ pub(super) fn dataset(table: &Table<'_, '_>, folder: &Path, faults: &mut Gatheri
     let stale = table.value(&STALE, faults);
     if table.place_of(&MAX_AGE).is_none() {
         table.forbid(&STALE, "without max-age no list is ever stale", faults);
+    } else if freshness == Some(Freshness::OnQuery) {
+        table.forbid(
+            &STALE,
+            "with freshness = \"on-query\" a list that is too old is `ERROR: list unavailable`",
+            faults,
+        );
     }
     let required = table.value(&REQUIRED, faults);
     let normalisation = normalisation(table, faults);
