@@ -127,7 +127,7 @@ fn fence_faults(path: &str, tokens: &[Token]) -> Vec<String> {
 }
 
 fn panic_faults(path: &str, tokens: &[Token]) -> Vec<String> {
-    if path.ends_with("/tests.rs") {
+    if path.ends_with("/tests.rs") || path.contains("/tests/") {
         return Vec::new();
     }
     let mut faults = Vec::new();
@@ -419,6 +419,7 @@ mod tests {
     #[case::debug("src/tls/psk.rs", "fn f() { dbg!(1) }", Some("dbg;"))]
     #[case::tests("src/tls/psk.rs", "#[cfg(test)]\nmod tests { fn f() { g().unwrap() } }", None)]
     #[case::test_file("src/tls/tests.rs", "fn f() { g().unwrap() }", None)]
+    #[case::test_folder("src/tls/tests/door.rs", "fn f() { g().unwrap() }", None)]
     #[case::behind_tests("src/tls/psk.rs", "#[cfg(test)] mod tests; fn f() { g().unwrap() }", Some("unwrap;"))]
     #[case::behind_more_tests("src/tls/psk.rs", "#[cfg(test)] mod t { fn h() {} } fn f() { panic!() }", Some("panic;"))]
     fn fences_hold_and_nothing_panics(#[case] path: &str, #[case] source: &str, #[case] fault: Option<&str>) {

@@ -70,18 +70,15 @@ fn all_or_nothing_reload_takes_lists_and_allowlist_in_one_step(#[case] by_ctl: b
 }
 
 #[rstest]
-#[case::list_gone("rm", "words.txt")]
+#[case::wrong_path("", "typo.txt")]
 #[case::configuration_broken("[[listener]\n", "linekeep.toml")]
 #[case::unknown_key("[server]\nthreds = 1\n", "threads")]
 #[case::needs_restart("[server]\nthreads = 9\n", "restart")]
 fn all_or_nothing_a_faulty_reload_changes_nothing_and_says_why(#[case] breakage: &str, #[case] named: &str) {
     let mut daemon = start("old\n");
-    if breakage == "rm" {
-        std::fs::remove_file(daemon.folder.path().join("words.txt")).unwrap();
-    } else {
-        daemon.folder.write("words.txt", "new\n");
-        daemon.folder.configure(&format!("{breakage}{PLAIN}"));
-    }
+    daemon.folder.write("words.txt", "new\n");
+    let sections = if breakage.is_empty() { PLAIN.replace("words.txt", named) } else { format!("{breakage}{PLAIN}") };
+    daemon.folder.configure(&sections);
     let output = daemon.ctl(&["reload"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let words = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -238,11 +235,42 @@ fn a_taken_port_is_refused_with_a_word_and_a_status() {
 }
 
 #[test]
-fn no_silent_no_a_missing_list_keeps_the_daemon_from_starting() {
-    let daemon = Daemon::spawn(Folder::new(), PLAIN);
+fn no_silent_no_a_required_list_that_is_missing_keeps_the_daemon_from_starting() {
+    let daemon = Daemon::spawn(Folder::new(), &format!("{PLAIN}required = true\n"));
     let (status, words) = daemon.ended();
     assert_eq!(status.code(), Some(69));
     assert!(words.iter().any(|line| line.starts_with("linekeepd:") && line.contains("words.txt")), "{words:?}");
+}
+
+#[test]
+fn no_silent_no_a_missing_list_answers_with_an_error_and_a_reload_mends_it() {
+    let mut daemon = Daemon::start(Folder::new(), PLAIN);
+    assert!(daemon.wait_for("event=list-refused").contains("No such file"));
+    assert_eq!(ask(&mut daemon, "a").as_deref(), Some("ERROR: list unavailable"));
+    assert_eq!(daemon.status()["lists"][0]["state"], "unavailable");
+    assert_eq!(daemon.ctl(&["reload"]).status.code(), Some(1));
+    daemon.folder.write("words.txt", "a\n");
+    assert!(daemon.ctl(&["reload"]).status.success());
+    assert_eq!(ask(&mut daemon, "a").as_deref(), Some(FOUND));
+    assert_eq!(ask(&mut daemon, "b").as_deref(), Some(MISSING));
+}
+
+/// A broken feed must not keep an administrator from shutting somebody out.
+#[test]
+fn a_reload_takes_effect_beside_a_list_that_is_gone() {
+    let mut daemon = start("old\n");
+    std::fs::remove_file(daemon.folder.path().join("words.txt")).unwrap();
+    let address = daemon.address("plain");
+    daemon.folder.configure(&PLAIN.replace("allow = [\"127.0.0.1\"]", "allow = [\"127.0.0.9\"]"));
+    let output = daemon.ctl(&["reload"]);
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(1) && words.contains("which stay as they were"), "{words}");
+    let mut refused = TcpStream::connect(address).unwrap();
+    let mut nothing = Vec::new();
+    let _ = refused.read_to_end(&mut nothing);
+    assert!(nothing.is_empty());
+    assert_eq!((daemon.counter("reloads_total"), daemon.counter("list_failures_total")), (1, 1));
+    assert_eq!(daemon.status()["lists"][0]["lines"], 1);
 }
 
 #[test]
@@ -282,7 +310,11 @@ fn check_says_good_when_the_daemon_would_start() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("good (1 listeners, 1 lists, 0 clients)"), "{output:?}");
     std::fs::remove_file(folder.path().join("words.txt")).unwrap();
     let output = linekeepd(&["check", "--config", file.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(78));
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("warning: list words: "), "{output:?}");
+    let file = folder.configure(&format!("{PLAIN}required = true\n"));
+    let output = linekeepd(&["check", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
 }
 
 #[test]
@@ -310,7 +342,7 @@ fn records_reach_the_local_syslog_one_datagram_each() {
         assert!(!line.contains('\n'), "{line}");
         events.push(line[line.find("event=").unwrap() + 6..].split(' ').next().unwrap().to_owned());
     }
-    assert_eq!(events, ["starting", "listener-up", "listener-open", "ready"]);
+    assert_eq!(events, ["starting", "list-loaded", "listener-up", "listener-open", "ready"]);
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -350,9 +382,12 @@ fn lists_that_could_not_be_reloaded_are_warned_about_at_the_start() {
     let mut daemon = Daemon::start(folder, &format!("[server]\nmax-index-bytes = \"1 MiB\"\n{PLAIN}"));
     let warned = daemon.wait_for("event=warning");
     assert!(warned.contains("the next reload will be refused"), "{warned}");
+    // What did not change needs no room.
+    assert!(daemon.ctl(&["reload"]).status.success());
+    daemon.folder.write("words.txt", (0..59_999).map(|line| format!("{line}\n")).collect::<String>());
     let output = daemon.ctl(&["reload"]);
     let words = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.code() == Some(1) && words.contains("the lists in service hold"), "{words}");
+    assert!(output.status.code() == Some(1) && words.contains("max-index-bytes"), "{words}");
     assert_eq!(ask(&mut daemon, "59999").as_deref(), Some(FOUND));
 }
 
@@ -379,12 +414,14 @@ fn an_open_session_is_answered_from_the_new_lists() {
 }
 
 #[test]
-fn an_emptied_list_is_warned_about_at_reload() {
+fn no_silent_no_an_emptied_list_is_not_taken() {
     let mut daemon = start("old\n");
     daemon.folder.write("words.txt", "");
     let output = daemon.ctl(&["reload"]);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("warning: list words: not one line in it"), "{output:?}");
-    daemon.wait_for("event=warning words");
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(1) && words.contains("min-lines is 1"), "{words}");
+    daemon.wait_for("event=list-refused in-service=\"generation 1\"");
+    assert_eq!(ask(&mut daemon, "old").as_deref(), Some(FOUND));
 }
 
 /// Connects to the control socket as user and group `nobody`, and says what came of it.

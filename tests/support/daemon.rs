@@ -22,6 +22,7 @@ allow = ["127.0.0.1"]
 [[dataset]]
 name = "words"
 paths = "words.txt"
+freshness = "on-reload"
 "#;
 
 pub struct Daemon {
