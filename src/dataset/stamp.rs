@@ -127,6 +127,13 @@ impl Stamp {
         if whole_seconds { self.changed.0 + 2 < moment.0 } else { self.changed < moment }
     }
 
+    /// The stamp of a file that was changed so much later; for tests.
+    #[cfg(test)]
+    pub(super) fn later(mut self, nanoseconds: i64) -> Stamp {
+        self.changed.1 += nanoseconds;
+        self
+    }
+
     /// The same stamp as a clock of that tick would have made it; for tests.
     #[cfg(test)]
     pub(super) fn ticked(mut self, tick: i64) -> Stamp {

@@ -148,8 +148,8 @@ struct Built {
 pub fn reload_shortage(bytes: u64, ceiling: u64) -> Option<String> {
     (bytes.saturating_mul(2) > ceiling).then(|| {
         format!(
-            "the lists take {bytes} bytes; a reload needs as much again, and [server] max-index-bytes = {ceiling} \
-             leaves too little: the next reload will be refused"
+            "the lists take {bytes} bytes; taking them anew needs as much again, and [server] max-index-bytes = {ceiling} \
+             leaves too little: lists that change may not be taken"
         )
     })
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 use rstest::rstest;
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Instant;
 
 /// Waits for what is true soon; a minute is reached only by a defect.
@@ -166,6 +169,43 @@ fn on_change_is_noticed_and_a_bad_change_is_not_taken() {
     until("c is noticed", || has(&lists, b"c"));
     assert_eq!(lists.summary()[0].fault, None);
     assert_eq!(told.names(), ["list-loaded", "list-loaded", "list-refused", "list-loaded"]);
+}
+
+/// Every look finds another state, as beside a writer who never stops.
+struct Restless(AtomicI64);
+
+impl World for Restless {
+    fn stat(&self, path: &Path) -> io::Result<Stamp> {
+        Ok(Kernel.stat(path)?.later(self.0.fetch_add(1, Relaxed)))
+    }
+
+    fn fstat(&self, file: &File) -> io::Result<Stamp> {
+        Kernel.fstat(file)
+    }
+
+    fn now(&self) -> Moment {
+        Kernel.now()
+    }
+}
+
+#[rstest]
+#[case::by_index(Search::Index)]
+#[case::by_scan(Search::Scan)]
+fn no_silent_no_a_file_that_keeps_changing_is_never_half_read(#[case] search: Search) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("list");
+    std::fs::write(&path, "a\n").unwrap();
+    let (common, told) = common_with(Arc::new(Restless(AtomicI64::new(0))), 1 << 20);
+    let opened = open(&[fresh(&[&path], search)], &common, None).unwrap();
+    assert!(
+        opened.faults[0].to_string().contains("changed while it was read, 3 times in a row"),
+        "{:?}",
+        opened.faults
+    );
+    assert_eq!(ask(&opened.lists, b"a"), Answer::Error(Reason::ListUnavailable));
+    assert_eq!(ask(&opened.lists, b"b"), Answer::Error(Reason::ListUnavailable));
+    assert_eq!(common.metrics.list_scans.value(), 6, "two rescans for each who asked");
+    assert_eq!(told.names(), ["list-refused"], "told once as long as it stays the same");
 }
 
 /// The writers' word is looked after.
