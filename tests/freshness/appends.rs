@@ -107,6 +107,29 @@ fn no_silent_no_a_rotation_is_never_taken_for_growth() {
     assert_eq!(asker.ask("nine"), Answer::error(UNAVAILABLE));
 }
 
+/// A file system gives the inode of a file that is gone to the next new file: a larger one of the same inode need not have
+/// grown from the old one.
+#[test]
+fn no_silent_no_a_new_file_with_an_old_inode_is_never_taken_for_growth() {
+    use std::os::unix::fs::MetadataExt;
+    let (_daemon, mut asker, file) = begin("0-0\n", "");
+    let mut same = 0;
+    for round in 1..40 {
+        let before = std::fs::metadata(&file).unwrap().ino();
+        std::fs::remove_file(&file).unwrap();
+        let content: String = (0..=round).map(|line| format!("{round}-{line}\n")).collect();
+        std::fs::write(&file, content).unwrap();
+        same += usize::from(std::fs::metadata(&file).unwrap().ino() == before);
+        let queries = [format!("{round}-0"), format!("{round}-{round}"), format!("{}-0", round - 1)];
+        assert_eq!(
+            asker.ask_all(&queries),
+            [Answer::Yes, Answer::Yes, Answer::No],
+            "round {round}, {same} inodes again"
+        );
+    }
+    println!("{same} of 39 inodes came again");
+}
+
 #[rstest]
 #[case::beside_growth(true)]
 #[case::alone(false)]

@@ -24,7 +24,7 @@ fn write(path: &Path, content: &str) {
 
 /// A new link in place of an old one, in one step.
 fn relink(to: &str, link: &Path) {
-    let aside = link.with_extension("aside");
+    let aside = link.with_file_name("aside");
     symlink(to, &aside).unwrap();
     fs::rename(aside, link).unwrap();
 }
