@@ -11,7 +11,9 @@ use super::support::daemon::{Daemon, Folder, PATIENCE};
 use super::truth::{LastLine, Truth};
 use rstest::rstest;
 use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread::JoinHandle;
@@ -164,6 +166,65 @@ fn exact_on_query_a_line_that_moves_between_files_is_never_missed(#[values("inde
         crowd.wait_for(round % 7);
     }
     judge(&crowd.end(), &history.states(), &format!("moving {search}"), daemon);
+}
+
+/// One write at a time, from a source that comes from the disk: what is written waits for what is read, in the middle of the
+/// system call. Says when it begins and when it is over.
+const SLOW_WRITER: &str = "
+import mmap, os, sys
+source = os.open(sys.argv[1], os.O_RDONLY)
+os.fsync(source)
+os.posix_fadvise(source, 0, 0, os.POSIX_FADV_DONTNEED)
+content = memoryview(mmap.mmap(source, 0, prot=mmap.PROT_READ))
+file = os.open(sys.argv[2], os.O_WRONLY)
+print('begins', flush=True)
+written = os.pwrite(file, content, 0)
+assert written == len(content)
+print('over', flush=True)
+";
+
+/// As below, with a write that is slower than whoever reads: an index of the new time and the old bytes can be whole before
+/// the write is over.
+#[rstest]
+fn exact_on_query_a_slow_write_that_began_before_the_index_is_not_missed(#[values("index", "auto")] search: &str) {
+    let folder = Folder::new();
+    // Lines that nobody can ask for are quickly read.
+    let content = |state: usize| [&b"f".repeat(128 << 20)[..], format!("\nstate-{state}\n").as_bytes()].concat();
+    let file = folder.write("words.txt", content(0));
+    let source = folder.path().join("source");
+    let keys = format!("freshness = \"on-query\"\nsearch = \"{search}\"");
+    let mut daemon = Daemon::start(folder, &format!("{LISTENER}{}", list("words.txt", &keys)));
+    let mut asker = Asker::new(daemon.address("plain"));
+    for round in 1..4 {
+        std::fs::write(&source, content(round)).unwrap();
+        let [old, new] = [round - 1, round].map(|state| format!("state-{state}"));
+        let mut writer = Command::new("python3")
+            .args(["-c", SLOW_WRITER])
+            .args([&source, &file])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut words = BufReader::new(writer.stdout.take().unwrap()).lines();
+        assert_eq!(words.next().unwrap().unwrap(), "begins");
+        let over = AtomicBool::new(false);
+        let asked = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                let mut asked = 0;
+                while !over.load(SeqCst) {
+                    asker.ask(&new);
+                    asked += 1;
+                }
+                asked
+            });
+            let word = words.next().map(Result::unwrap);
+            over.store(true, SeqCst);
+            assert_eq!(word.as_deref(), Some("over"));
+            asking.join().unwrap()
+        });
+        assert!(writer.wait().unwrap().success());
+        let answers = asker.ask_all(&[&new, &old]);
+        assert_eq!(answers, [Answer::Yes, Answer::No], "round {round}, after {asked} questions beside the write");
+    }
 }
 
 /// A kernel notes the time of a write when it begins. Who reads the file while one long write is under way sees the new
