@@ -42,14 +42,14 @@ impl Keeper {
         for _ in 0..=RESCANS {
             let sight = match load::look(world, &core.dataset) {
                 Ok(sight) => sight,
-                Err(faults) => return self.unavailable(faults, Some(Sight::look(world, &core.dataset.paths))),
+                Err(faults) => return self.unavailable(&faults, None),
             };
             let standing = core.standing.load_full();
             if standing.refused.as_ref() == Some(&sight) {
                 return Err(Reason::ListUnavailable);
             }
             if let Some(age) = core.age(&sight) {
-                return self.unavailable(vec![Fault::guard(&core.dataset, too_old(&core, age))], Some(sight));
+                return self.unavailable(&[Fault::guard(&core.dataset, too_old(&core, age))], Some(sight));
             }
             let indexed = standing.generation.is_some() && standing.refused.is_none() && standing.sight == sight;
             if indexed || core.dataset.writer == Writer::Appends && self.catch_up(&sight) {
@@ -70,10 +70,10 @@ impl Keeper {
             let files = match load::open_all(world, &core.dataset, &sight) {
                 Ok(Some(files)) => files,
                 Ok(None) => continue,
-                Err(faults) => return self.unavailable(faults, None),
+                Err(faults) => return self.unavailable(&faults, None),
             };
             if let Some(why) = guard::too_large(&core.dataset.guards, sight.bytes()) {
-                return self.unavailable(vec![Fault::guard(&core.dataset, why)], Some(sight));
+                return self.unavailable(&[Fault::guard(&core.dataset, why)], Some(sight));
             }
             let guards = &core.dataset.guards;
             let counted = guards.min_lines > 1 || guards.max_lines.is_some() || guards.max_shrink_percent.is_some();
@@ -83,7 +83,7 @@ impl Keeper {
                 Ok(scanned) => scanned,
                 Err((file, error)) => {
                     let path = sight.distinct().get(file).map(|seen| seen.path.clone()).unwrap_or_default();
-                    return self.unavailable(vec![Fault::new(&core.dataset, &path, &error)], None);
+                    return self.unavailable(&[Fault::new(&core.dataset, &path, &error)], None);
                 }
             };
             if !sight.holds(world, &core.dataset.paths) {
@@ -91,11 +91,11 @@ impl Keeper {
             }
             self.facts.scan = Some(begun.elapsed());
             if let Some(why) = self.guarded(scanned.counts.lines, sight.bytes()) {
-                return self.unavailable(vec![Fault::guard(&core.dataset, why)], Some(sight));
+                return self.unavailable(&[Fault::guard(&core.dataset, why)], Some(sight));
             }
             return Ok((self.scanned(sight, &scanned.counts, counted), scanned.found));
         }
-        self.unavailable(vec![Fault::changing(&core.dataset)], None)
+        self.unavailable(&[Fault::changing(&core.dataset)], None)
     }
 
     /// Notes that this content was scanned and found good. Returns its number.

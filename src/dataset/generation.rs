@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 const TAIL_BYTES: u64 = 40;
 
 /// A tail longer than this, and than an eighth of the index, is worth a new index.
-const LONG_TAIL: usize = 1 << 16;
+const LONG_TAIL: u64 = 1 << 16;
 
 /// What is in service of one list.
 pub(super) struct Generation {
@@ -70,7 +70,7 @@ impl Generation {
 
     /// Whether the tail is long enough for a new index.
     pub(super) fn tail_is_long(&self) -> bool {
-        self.tail_length.load(Relaxed) as usize > LONG_TAIL.max(self.index.len() / 8)
+        self.tail_length.load(Relaxed) > LONG_TAIL.max(self.index.len() as u64 / 8)
     }
 
     /// Different lines; those that came behind and were there before count twice.

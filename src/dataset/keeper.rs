@@ -131,8 +131,9 @@ impl Keeper {
         }
         (*looks, self.seen) = (0, None);
         if !sight.faults.is_empty() {
-            let faults = sight.faults.iter().map(|(path, why)| Fault::new(&self.core.dataset, path, why)).collect();
-            self.refuse(faults, Some(sight));
+            let faults: Vec<_> =
+                sight.faults.iter().map(|(path, why)| Fault::new(&self.core.dataset, path, why)).collect();
+            self.refuse(&faults, Some(sight));
             return;
         }
         self.build();
@@ -156,7 +157,7 @@ impl Keeper {
                     standing.sight = sight.clone();
                 });
                 match refused {
-                    Some(why) => self.refuse(vec![Fault::guard(&core.dataset, why)], Some(sight.clone())),
+                    Some(why) => self.refuse(&[Fault::guard(&core.dataset, why)], Some(sight.clone())),
                     None if standing.fault.is_some() => self.restored(),
                     None => {}
                 }
@@ -164,7 +165,7 @@ impl Keeper {
             }
             Ok(None) => false,
             Err(fault) => {
-                self.refuse(vec![fault], None);
+                self.refuse(&[fault], None);
                 false
             }
         }
@@ -212,14 +213,14 @@ impl Keeper {
         let core = Arc::clone(&self.core);
         let loaded = match built {
             Ok(loaded) => loaded,
-            Err(faults) => return self.build_failed(faults),
+            Err(faults) => return self.build_failed(&faults),
         };
         if let Some(path) = &loaded.broken {
             let (list, path) = (Arc::clone(&core.dataset.name), path.display().to_string());
             core.common.teller.tell(Event::ListWordBroken { list, path });
         }
         if let Some(why) = self.refusal(&loaded) {
-            return self.refuse(vec![Fault::guard(&core.dataset, why)], Some(loaded.sight));
+            return self.refuse(&[Fault::guard(&core.dataset, why)], Some(loaded.sight));
         }
         self.facts.build = Some(loaded.took);
         (self.back_off, self.seen) = (BACK_OFF.0, None);
@@ -231,7 +232,7 @@ impl Keeper {
         tell_loaded(&core);
     }
 
-    fn build_failed(&mut self, faults: Vec<Fault>) {
+    fn build_failed(&mut self, faults: &[Fault]) {
         self.build_again_at = Instant::now() + self.back_off;
         self.back_off = (self.back_off * 2).min(BACK_OFF.1);
         let full = faults.iter().any(|fault| fault.kind == Kind::Full);
@@ -273,16 +274,16 @@ impl Keeper {
     }
 
     /// Tells faults, once as long as they stay the same.
-    pub(super) fn refuse(&mut self, faults: Vec<Fault>, sight: Option<Sight>) {
+    pub(super) fn refuse(&mut self, faults: &[Fault], sight: Option<Sight>) {
         let core = &self.core;
         let Some(first) = faults.first().cloned() else { return };
         if core.standing.load().fault.as_ref() != Some(&first) {
-            tell_faults(core, &faults);
+            tell_faults(core, faults);
         }
         core.stand(|standing| (standing.fault, standing.refused) = (Some(first), sight));
     }
 
-    pub(super) fn unavailable<T>(&mut self, faults: Vec<Fault>, sight: Option<Sight>) -> Result<T, Reason> {
+    pub(super) fn unavailable<T>(&mut self, faults: &[Fault], sight: Option<Sight>) -> Result<T, Reason> {
         self.refuse(faults, sight);
         Err(Reason::ListUnavailable)
     }

@@ -10,11 +10,16 @@ use crate::config::{Dataset, Writer};
 use crate::index::{Builder, Fingerprint, Fingerprinter, Full, Index, Part};
 use crate::normalise::{Normalisation, Skipped};
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Times that files are read again when they changed meanwhile.
 pub(super) const RESCANS: usize = 2;
+
+/// Bytes by which the end of what was read is known again.
+const LAST_BYTES: u64 = 256;
 
 /// What the lines of something come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +85,21 @@ pub(super) struct Cursor {
     pub(super) stamp: Stamp,
     /// Behind the last whole line.
     pub(super) at: u64,
+    /// The last bytes before that: what grows still has them.
+    pub(super) last: Vec<u8>,
     pub(super) counts: Counts,
+}
+
+/// The last bytes before a place in a file; fewer where there are no more.
+pub(super) fn last_before(file: &File, at: u64) -> io::Result<Vec<u8>> {
+    let length = at.min(LAST_BYTES);
+    let mut last = vec![0; usize::try_from(length).unwrap_or(0)];
+    match file.read_exact_at(&mut last, at - length) {
+        Ok(()) => Ok(last),
+        // Shorter by now: these are not the bytes of anything that was read.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What was read.
@@ -90,7 +109,7 @@ pub(super) struct Loaded {
     pub(super) counts: Counts,
     /// What was seen before the first byte and after the last.
     pub(super) sight: Sight,
-    /// One for each file.
+    /// One for each file of an `appends` list.
     pub(super) cursors: Vec<Cursor>,
     /// The first file whose earlier part is no longer what it was, where earlier cursors were given.
     pub(super) broken: Option<PathBuf>,
@@ -182,19 +201,18 @@ impl Job<'_> {
         let mut whole = Counts::default();
         let mut cursors = Vec::new();
         let mut broken = None;
-        for ((seen, total), (_, end)) in distinct.iter().zip(&totals).zip(files) {
+        for ((seen, total), (file, end)) in distinct.iter().zip(&totals).zip(files) {
             let mut counts = total.before;
             if self.earlier_of(seen).is_some_and(|cursor| cursor.at > *end || cursor.counts.sum != total.before.sum) {
                 broken = broken.or_else(|| Some(seen.path.clone()));
             }
             counts.add(&total.behind);
             whole.add(&counts);
-            cursors.push(Cursor {
-                path: seen.path.clone(),
-                stamp: seen.stamp,
-                at: total.unended.unwrap_or(*end),
-                counts,
-            });
+            if appends {
+                let at = total.unended.unwrap_or(*end);
+                let last = last_before(file, at).map_err(|error| vec![Fault::new(self.dataset, &seen.path, &error)])?;
+                cursors.push(Cursor { path: seen.path.clone(), stamp: seen.stamp, at, last, counts });
+            }
         }
         Ok((builder.build(parts, threads), whole, cursors, broken))
     }

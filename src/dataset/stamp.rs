@@ -9,7 +9,7 @@
 //! What no stamp tells: writes through a shared mapping before the kernel notices them, files on servers elsewhere, and a
 //! clock that was set back to the very tick of an earlier change.
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, StatxTimestamp, statx};
 use rustix::time::{ClockId, clock_gettime};
 use std::fs::File;
 use std::io;
@@ -22,8 +22,10 @@ pub type Moment = (i64, i64);
 /// What tells one state of a file or folder from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp {
-    device: u64,
+    device: (u32, u32),
     inode: u64,
+    /// The inode of a file that is gone goes to the next new file; this tells them apart where the file system keeps it.
+    born: Moment,
     size: u64,
     modified: Moment,
     changed: Moment,
@@ -59,16 +61,19 @@ pub trait World: Send + Sync {
     fn now(&self) -> Moment;
 }
 
+/// What is asked of the kernel about a file.
+const ASKED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+
 /// The kernel itself.
 pub struct Kernel;
 
 impl World for Kernel {
     fn stat(&self, path: &Path) -> io::Result<Stamp> {
-        Ok(Stamp::of(&rustix::fs::stat(path)?))
+        Ok(Stamp::of(&statx(CWD, path, AtFlags::empty(), ASKED)?))
     }
 
     fn fstat(&self, file: &File) -> io::Result<Stamp> {
-        Ok(Stamp::of(&rustix::fs::fstat(file)?))
+        Ok(Stamp::of(&statx(file, c"", AtFlags::EMPTY_PATH, ASKED)?))
     }
 
     fn now(&self) -> Moment {
@@ -78,16 +83,17 @@ impl World for Kernel {
 }
 
 impl Stamp {
-    // The fields of `struct stat` differ in width and sign between architectures.
-    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, clippy::useless_conversion)]
-    fn of(stat: &Stat) -> Stamp {
+    fn of(found: &Statx) -> Stamp {
+        let moment = |time: StatxTimestamp| (time.tv_sec, i64::from(time.tv_nsec));
+        let knows_birth = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
         Stamp {
-            device: stat.st_dev as u64,
-            inode: stat.st_ino as u64,
-            size: stat.st_size as u64,
-            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
-            kind: match FileType::from_raw_mode(stat.st_mode) {
+            device: (found.stx_dev_major, found.stx_dev_minor),
+            inode: found.stx_ino,
+            born: if knows_birth { moment(found.stx_btime) } else { (0, 0) },
+            size: found.stx_size,
+            modified: moment(found.stx_mtime),
+            changed: moment(found.stx_ctime),
+            kind: match FileType::from_raw_mode(found.stx_mode.into()) {
                 FileType::RegularFile => Kind::File,
                 FileType::Directory => Kind::Folder,
                 _ => Kind::Other,
@@ -110,9 +116,9 @@ impl Stamp {
         self.modified
     }
 
-    /// Device and inode: which file it is, in whatever state.
-    pub(super) fn identity(&self) -> (u64, u64) {
-        (self.device, self.inode)
+    /// Which file it is, in whatever state.
+    pub(super) fn identity(&self) -> ((u32, u32), u64, Moment) {
+        (self.device, self.inode, self.born)
     }
 
     /// Whether both are the same file, in whatever state.

@@ -3,7 +3,7 @@
 use super::Fault;
 use super::generation::Generation;
 use super::list::{Core, Standing};
-use super::load::{Counts, Cursor};
+use super::load::{self, Counts, Cursor};
 use super::locate::Sight;
 use super::network;
 use super::reading::{self, Block, Halt, Visitor};
@@ -32,11 +32,19 @@ pub(super) fn read_on(
                 continue;
             }
             Some(cursor) => cursor.clone(),
-            None => Cursor { path: seen.path.clone(), stamp: seen.stamp, at: 0, counts: Counts::default() },
+            None => Cursor {
+                path: seen.path.clone(),
+                stamp: seen.stamp,
+                at: 0,
+                last: Vec::new(),
+                counts: Counts::default(),
+            },
         };
         let (file, now) = reading::open(&*core.common.world, &seen.path).map_err(|error| fault(&error))?;
         network::refuse(&core.dataset, &file).map_err(|why| fault(&why))?;
-        if !now.same_file(&seen.stamp) {
+        // Emptied and filled again, a file is larger than before and did not grow.
+        let goes_on = load::last_before(&file, cursor.at).map_err(|error| fault(&error))? == cursor.last;
+        if !now.same_file(&seen.stamp) || !goes_on {
             return Ok(None);
         }
         let (from, to) = (cursor.at, seen.stamp.size());
@@ -52,6 +60,7 @@ pub(super) fn read_on(
             return Ok(None);
         }
         cursor.at = unended.unwrap_or(to);
+        cursor.last = load::last_before(&file, cursor.at).map_err(|error| fault(&error))?;
         cursor.stamp = seen.stamp;
         cursor.counts.add(&counts);
         whole.add(&counts);

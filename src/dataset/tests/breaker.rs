@@ -45,7 +45,7 @@ struct Breaker {
 
 impl Breaker {
     fn path(&mut self) -> PathBuf {
-        let name = ["one", "two"][self.random.below(2) as usize];
+        let name = if self.random.below(2) == 0 { "one" } else { "two" };
         self.folder.path().join("list").join(name)
     }
 
@@ -55,7 +55,7 @@ impl Breaker {
 
     fn text(&mut self) -> String {
         let lines: Vec<String> = (0..=self.random.below(20)).map(|_| self.line()).collect();
-        lines.join("\n") + ["\n", ""][self.random.below(2) as usize]
+        lines.join("\n") + if self.random.below(2) == 0 { "\n" } else { "" }
     }
 
     fn replace(&mut self, path: &Path) {

@@ -88,7 +88,9 @@ proptest! {
         let sum = |content: &[u8]| {
             let mut counts = Counts::default();
             let (rule, mut room) = (Normalisation::default(), Vec::new());
-            lines(content, LineEnding::Lf).iter().for_each(|line| drop(counts.take(line, &rule, &fingerprinter(), &mut room)));
+            for line in lines(content, LineEnding::Lf) {
+                let _ = counts.take(&line, &rule, &fingerprinter(), &mut room);
+            }
             counts.sum
         };
         let mut sets = [lines(&one, LineEnding::Auto), lines(&other, LineEnding::Auto)];
