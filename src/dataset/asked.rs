@@ -3,7 +3,7 @@
 
 use super::choice::{Choice, Way};
 use super::keeper::Keeper;
-use super::list::Ask;
+use super::list::{Ask, REFUSED_FOR};
 use super::load::{self, Counts, RESCANS};
 use super::locate::Sight;
 use super::telling::too_old;
@@ -45,13 +45,15 @@ impl Keeper {
                 Err(faults) => return self.unavailable(&faults, None),
             };
             let standing = core.standing.load_full();
-            if standing.refused.as_ref() == Some(&sight) {
+            if standing.refused.as_ref().is_some_and(|refused| refused.sight == sight && refused.is_recent(REFUSED_FOR))
+            {
                 return Err(Reason::ListUnavailable);
             }
             if let Some(age) = core.age(&sight) {
-                return self.unavailable(&[Fault::guard(&core.dataset, too_old(&core, age))], Some(sight));
+                return self.unavailable(&[Fault::guard(&core.dataset, too_old(&core.dataset, age))], Some(sight));
             }
-            let indexed = standing.generation.is_some() && standing.refused.is_none() && standing.sight == sight;
+            let good = standing.generation.is_some() && standing.refused.is_none();
+            let indexed = good && standing.sight == sight && core.is_vouched_for(&standing);
             if indexed || core.dataset.writer == Writer::Appends && self.catch_up(&sight) {
                 let standing = core.standing.load_full();
                 if standing.refused.is_some() {
@@ -160,7 +162,8 @@ impl Keeper {
     pub(super) fn build_if_it_pays(&mut self) {
         let core = Arc::clone(&self.core);
         let standing = core.standing.load_full();
-        let true_now = standing.generation.is_some() && self.seen.as_ref().is_none_or(|seen| *seen == standing.sight);
+        let seen_nothing_else = self.seen.as_ref().is_none_or(|seen| *seen == standing.sight);
+        let true_now = standing.generation.is_some() && seen_nothing_else && core.is_vouched_for(&standing);
         if true_now {
             if standing.fault.is_some() && standing.sight.holds(&*core.common.world, &core.dataset.paths) {
                 self.restored();

@@ -1,8 +1,6 @@
 //! A generation of one list: the index of what was read, and what an `appends` list got since. The memory of all
 //! generations of all lists stays under one ceiling.
 
-use super::load::{Counts, Cursor, Loaded};
-use super::locate::Sight;
 use crate::index::{Fingerprint, Index};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -29,21 +27,16 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    pub(super) fn new(
-        number: u64,
-        loaded: Loaded,
-        memory: &Arc<Memory>,
-    ) -> (Arc<Generation>, Sight, Vec<Cursor>, Counts) {
-        let generation = Generation {
+    pub(super) fn new(number: u64, index: Index, took: Duration, memory: &Arc<Memory>) -> Arc<Generation> {
+        Arc::new(Generation {
             number,
-            held: memory.hold(loaded.index.bytes()),
-            index: loaded.index,
+            held: memory.hold(index.bytes()),
+            index,
             tail: RwLock::default(),
             tail_length: AtomicU64::new(0),
             loaded_at: SystemTime::now(),
-            took: loaded.took,
-        };
-        (Arc::new(generation), loaded.sight, loaded.cursors, loaded.counts)
+            took,
+        })
     }
 
     /// Sets `found[i]` where `fingerprints[i]` is in it, and leaves the others.

@@ -5,7 +5,7 @@ use super::Fault;
 use super::choice::{Choice, Facts, Way};
 use super::fault::Kind;
 use super::guard::{self, Candidate};
-use super::list::{Core, Standing};
+use super::list::{Core, Refused};
 use super::load::{Job, Loaded};
 use super::locate::Sight;
 use super::telling::{entered, limit, tell_faults, tell_loaded, too_old};
@@ -20,6 +20,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Looks that a file which keeps changing is waited for.
 const MOST_LOOKS: u32 = 3;
+
+/// A content that was refused is read again after so long, in case it was being written without a trace.
+const READ_BAD_AGAIN: Duration = Duration::from_secs(30);
 
 /// How long to wait after reading failed for too many changes, at first and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -105,7 +108,7 @@ impl Keeper {
     fn look_around(&mut self, looks: &mut u32) {
         let standing = self.core.standing.load_full();
         let (world, paths) = (&*self.core.common.world, &self.core.dataset.paths);
-        if standing.generation.is_some() && standing.sight.holds(world, paths) {
+        if standing.generation.is_some() && self.core.is_vouched_for(&standing) && standing.sight.holds(world, paths) {
             (*looks, self.seen) = (0, None);
             if standing.fault.is_some() {
                 self.restored();
@@ -117,7 +120,8 @@ impl Keeper {
             return;
         }
         let sight = Sight::look(world, paths);
-        if standing.refused.as_ref() == Some(&sight) {
+        if standing.refused.as_ref().is_some_and(|refused| refused.sight == sight && refused.is_recent(READ_BAD_AGAIN))
+        {
             return;
         }
         if self.core.dataset.writer == Writer::Appends && self.catch_up(&sight) {
@@ -224,11 +228,15 @@ impl Keeper {
         }
         self.facts.build = Some(loaded.took);
         (self.back_off, self.seen) = (BACK_OFF.0, None);
-        let mut choice = self.facts.choose(&core.dataset, (self.changed_at.elapsed(), u64::MAX));
-        // The next change may speak against an index; this one is there.
-        choice.way = Way::Index;
-        let standing = entered(&core.dataset, &core.common, loaded, core.standing.load().number + 1);
-        core.stand(|now| *now = Standing { choice, ..standing });
+        let mut standing = entered(&core.dataset, &core.common, loaded, core.standing.load().number + 1);
+        if standing.generation.is_some() {
+            // The next change may speak against an index; this one is there.
+            let why = self.facts.choose(&core.dataset, (self.changed_at.elapsed(), u64::MAX));
+            standing.choice = Choice { way: Way::Index, ..why };
+        } else {
+            self.build_again_at = Instant::now() + BACK_OFF.1;
+        }
+        core.stand(|now| *now = standing);
         tell_loaded(&core);
     }
 
@@ -264,7 +272,7 @@ impl Keeper {
         let age = core.age(&loaded.sight)?;
         let standing = core.standing.load();
         let better = standing.generation.is_some() && !core.is_old(&standing.sight);
-        better.then(|| too_old(core, age))
+        better.then(|| too_old(&core.dataset, age))
     }
 
     pub(super) fn guarded(&self, lines: u64, bytes: u64) -> Option<String> {
@@ -280,7 +288,8 @@ impl Keeper {
         if core.standing.load().fault.as_ref() != Some(&first) {
             tell_faults(core, faults);
         }
-        core.stand(|standing| (standing.fault, standing.refused) = (Some(first), sight));
+        let refused = sight.map(|sight| Refused { sight, at: Instant::now() });
+        core.stand(|standing| (standing.fault, standing.refused) = (Some(first), refused));
     }
 
     pub(super) fn unavailable<T>(&mut self, faults: &[Fault], sight: Option<Sight>) -> Result<T, Reason> {
@@ -304,7 +313,7 @@ impl Keeper {
             let list = Arc::clone(&core.dataset.name);
             core.common.teller.tell(match age {
                 Some(age) => {
-                    Event::ListStale { list, age_seconds: age.as_secs(), limit_seconds: limit(core).as_secs() }
+                    Event::ListStale { list, age_seconds: age.as_secs(), limit_seconds: limit(&core.dataset).as_secs() }
                 }
                 None => Event::ListRestored { list },
             });

@@ -8,7 +8,8 @@ use super::guard;
 use super::load::{Counts, Cursor, Loaded};
 use super::locate::Sight;
 use super::stamp::World;
-use crate::config::{Dataset, Freshness, Stale};
+use super::watch::Watch;
+use crate::config::{Dataset, Freshness, Stale, Writer};
 use crate::event::Teller;
 use crate::index::{Fingerprint, Fingerprinter};
 use crate::metrics::Metrics;
@@ -16,7 +17,7 @@ use crate::protocol::Reason;
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// What all lists of a process share.
@@ -59,15 +60,34 @@ pub(super) struct Standing {
     pub(super) generation: Option<Arc<Generation>>,
     /// What the generation, or the last scan, is true of.
     pub(super) sight: Sight,
+    /// What was written to these files since; `None` where nothing is heard.
+    pub(super) watch: Option<Arc<Watch>>,
     /// How far each file is read.
     pub(super) cursors: Vec<Cursor>,
     pub(super) counts: Counts,
     /// What is wrong with what is there now.
     pub(super) fault: Option<Fault>,
     /// What was looked at when that fault was found; it is not read again while it stays so.
-    pub(super) refused: Option<Sight>,
+    pub(super) refused: Option<Refused>,
     pub(super) choice: Choice,
 }
+
+/// A content that was found bad.
+#[derive(Clone)]
+pub(super) struct Refused {
+    pub(super) sight: Sight,
+    pub(super) at: Instant,
+}
+
+impl Refused {
+    pub(super) fn is_recent(&self, within: Duration) -> bool {
+        self.at.elapsed() < within
+    }
+}
+
+/// With freshness at every query, a content that was found bad is looked at again after so long: it may have been about to
+/// be written when it was read.
+pub(super) const REFUSED_FOR: Duration = Duration::from_millis(500);
 
 impl Standing {
     /// Nothing was read yet.
@@ -76,6 +96,7 @@ impl Standing {
             number: 0,
             generation: None,
             sight: Sight::default(),
+            watch: None,
             cursors: Vec::new(),
             counts: Counts::default(),
             fault: None,
@@ -139,16 +160,26 @@ impl Core {
         let (world, paths) = (&*self.common.world, &self.dataset.paths);
         match (&standing.generation, &standing.refused) {
             // Nothing that stands for files which are refused may answer, and they need no second look.
-            (_, Some(refused)) if refused.faults.is_empty() && refused.holds(world, paths) => {
+            (_, Some(refused)) if refused.is_recent(REFUSED_FOR) && refused.sight.holds(world, paths) => {
                 Check::Doubt(Reason::ListUnavailable)
             }
-            (Some(generation), None) if standing.sight.holds(world, paths) => {
+            (Some(generation), None) if self.is_vouched_for(&standing) && standing.sight.holds(world, paths) => {
                 if self.is_old(&standing.sight) {
                     return Check::Doubt(Reason::ListUnavailable);
                 }
                 Check::Good(Arc::clone(generation))
             }
             _ => Check::Look,
+        }
+    }
+
+    /// Whether stamps may be believed: no write ended since. Where nothing can be heard, they are believed unless the promise
+    /// is freshness at every query.
+    pub(super) fn is_vouched_for(&self, standing: &Standing) -> bool {
+        match &standing.watch {
+            _ if self.dataset.writer == Writer::Appends => true,
+            Some(watch) => watch.is_silent(),
+            None => self.dataset.freshness != Freshness::OnQuery,
         }
     }
 

@@ -6,6 +6,7 @@ use super::locate::{Seen, Sight};
 use super::network;
 use super::reading::{self, Block, Halt, Visitor};
 use super::stamp::{self, Stamp, World};
+use super::watch::Watch;
 use crate::config::{Dataset, Writer};
 use crate::index::{Builder, Fingerprint, Fingerprinter, Full, Index, Part};
 use crate::normalise::{Normalisation, Skipped};
@@ -109,6 +110,8 @@ pub(super) struct Loaded {
     pub(super) counts: Counts,
     /// What was seen before the first byte and after the last.
     pub(super) sight: Sight,
+    /// Hears whatever is written to the files from before the first byte on.
+    pub(super) watch: Option<Watch>,
     /// One for each file of an `appends` list.
     pub(super) cursors: Vec<Cursor>,
     /// The first file whose earlier part is no longer what it was, where earlier cursors were given.
@@ -133,11 +136,12 @@ impl Job<'_> {
         let begun = Instant::now();
         for _ in 0..=RESCANS {
             let sight = look(self.world, self.dataset)?;
+            let watch = if self.dataset.writer == Writer::Any { Watch::over(&sight) } else { None };
             let Some(files) = open_all(self.world, self.dataset, &sight)? else { continue };
             let blocks = self.cut(&sight, &files);
             let (index, counts, cursors, broken) = self.read(&sight, &files, &blocks)?;
-            if self.unchanged(&sight) {
-                return Ok(Loaded { index, counts, sight, cursors, broken, took: begun.elapsed() });
+            if self.unchanged(&sight) && watch.as_ref().is_none_or(Watch::is_silent) {
+                return Ok(Loaded { index, counts, sight, watch, cursors, broken, took: begun.elapsed() });
             }
         }
         Err(vec![Fault::changing(self.dataset)])

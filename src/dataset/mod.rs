@@ -3,6 +3,7 @@
 //! | file | what it is for |
 //! | --- | --- |
 //! | `stamp` | what tells one state of a file from another, and when that can be trusted |
+//! | `watch` | the second witness: writes that end while nobody looks |
 //! | `locate` | from a list's paths to its files |
 //! | `reading` | files in pieces of whole lines, on several threads |
 //! | `load` | from files to an index, proven unchanged meanwhile |
@@ -31,6 +32,7 @@ mod stamp;
 mod summary;
 mod tail;
 mod telling;
+mod watch;
 
 pub use fault::Fault;
 pub use generation::Memory;

@@ -7,9 +7,9 @@ use super::list::{Common, Core, List, Standing};
 use super::load::{self, Counts, Job, RESCANS};
 use super::locate::Sight;
 use super::stamp::Kernel;
-use super::telling::{entered, tell_faults, tell_loaded};
+use super::telling::{entered, tell_faults, tell_loaded, too_old};
 use super::{Fault, Lists, keeper, network, reading, scan};
-use crate::config::{Dataset, Freshness};
+use crate::config::{Dataset, Freshness, Writer};
 use std::io;
 use std::sync::Arc;
 
@@ -123,6 +123,10 @@ fn open_one(dataset: &Dataset, common: &Common, old: Option<&Old<'_>>) -> One {
         drop(turn);
         loaded.and_then(|loaded| {
             guarded(loaded.counts.lines, loaded.sight.bytes())?;
+            let older = |old: &Old<'_>| too_old_instead(dataset, common, &loaded.sight, &old.standing);
+            if let Some(why) = alike.and_then(older) {
+                return Err(vec![Fault::guard(dataset, why)]);
+            }
             Ok(entered(dataset, common, loaded, number + 1))
         })
     };
@@ -130,6 +134,14 @@ fn open_one(dataset: &Dataset, common: &Common, old: Option<&Old<'_>>) -> One {
         Ok(standing) => One { dataset: dataset.clone(), standing, faults: Vec::new(), anew: true },
         Err(faults) => refused(dataset, alike, number, faults),
     }
+}
+
+/// Why older files than `max-age` allows do not take the place of a generation that is not too old.
+fn too_old_instead(dataset: &Dataset, common: &Common, sight: &Sight, old: &Standing) -> Option<String> {
+    let now = common.world.now();
+    let age = guard::too_old(&dataset.guards, sight.oldest(), now)?;
+    let better = old.generation.is_some() && guard::too_old(&dataset.guards, old.sight.oldest(), now).is_none();
+    better.then(|| too_old(dataset, age))
 }
 
 /// What stands when nothing new could be read.
@@ -154,7 +166,9 @@ fn is_unchanged(dataset: &Dataset, common: &Common, standing: &Standing) -> bool
     let local = |seen: &super::locate::Seen| {
         reading::open(&*common.world, &seen.path).is_ok_and(|(file, _)| network::elsewhere(&file).is_none())
     };
+    let heard_nothing = standing.watch.as_ref().is_some_and(|watch| watch.is_silent());
     standing.refused.is_none()
+        && (heard_nothing || dataset.writer == Writer::Appends)
         && standing.sight.holds(&*common.world, &dataset.paths)
         && standing.sight.files.iter().all(local)
 }

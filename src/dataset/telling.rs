@@ -1,23 +1,24 @@
 //! Records of what became of a list, and the words for them.
 
 use super::Fault;
+use super::choice::{Choice, Way};
 use super::generation::Generation;
 use super::list::{Common, Core, Standing};
 use super::load::{Counts, Loaded};
-use crate::config::{Dataset, Freshness};
+use crate::config::{Dataset, Freshness, Writer};
 use crate::event::Event;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How old a list may be.
-pub(super) fn limit(core: &Core) -> Duration {
-    core.dataset.guards.max_age.unwrap_or_default()
+pub(super) fn limit(dataset: &Dataset) -> Duration {
+    dataset.guards.max_age.unwrap_or_default()
 }
 
 /// That a list is older than it may be.
-pub(super) fn too_old(core: &Core, age: Duration) -> String {
+pub(super) fn too_old(dataset: &Dataset, age: Duration) -> String {
     let short = |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs()));
-    format!("its oldest file was written {} ago, and max-age is {}", short(age), short(limit(core)))
+    format!("its oldest file was written {} ago, and max-age is {}", short(age), short(limit(dataset)))
 }
 
 /// A record and a count for each fault of a list that was not taken.
@@ -33,10 +34,18 @@ pub(super) fn tell_faults(core: &Core, faults: &[Fault]) {
     }
 }
 
-/// What stands once this was loaded.
+/// What stands once this was loaded. Where an index is to be fresh at every query and nobody can vouch for it, none stands.
 pub(super) fn entered(dataset: &Dataset, common: &Common, loaded: Loaded, number: u64) -> Standing {
-    let (generation, sight, cursors, counts) = Generation::new(number, loaded, &common.memory);
-    Standing { number, generation: Some(generation), sight, cursors, counts, ..Standing::nothing(dataset) }
+    let Loaded { index, counts, sight, watch, cursors, took, .. } = loaded;
+    let mut standing = Standing { number, sight, cursors, counts, ..Standing::nothing(dataset) };
+    standing.watch = watch.map(Arc::new);
+    if standing.watch.is_some() || dataset.writer == Writer::Appends || dataset.freshness != Freshness::OnQuery {
+        standing.generation = Some(Generation::new(number, index, took, &common.memory));
+    } else {
+        let reason = "the kernel grants no more watches on files (fs.inotify.max_user_instances, max_user_watches)";
+        standing.choice = Choice { way: Way::Scan, reason: reason.into() };
+    }
+    standing
 }
 
 /// The record of what stands since just now.

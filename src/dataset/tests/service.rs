@@ -168,6 +168,7 @@ fn on_change_is_noticed_and_a_bad_change_is_not_taken() {
     std::fs::write(&path, "c\n").unwrap();
     until("c is noticed", || has(&lists, b"c"));
     assert_eq!(lists.summary()[0].fault, None);
+    until("the last generation is told", || told.names().len() == 4);
     assert_eq!(told.names(), ["list-loaded", "list-loaded", "list-refused", "list-loaded"]);
 }
 
