@@ -107,19 +107,22 @@ impl Keeper {
         if standing.fault.is_some() {
             self.restored();
         }
-        if standing.sight != sight && standing.generation.is_none() {
+        let known = self.content.as_ref().filter(|(known, _)| *known == sight).map(|(_, number)| *number);
+        let number = match known {
+            Some(number) => number,
+            None if standing.sight == sight => standing.number,
+            None => core.next_number(),
+        };
+        self.content = Some((sight.clone(), number));
+        if standing.generation.is_none() {
             core.stand(|standing| {
-                standing.number += 1;
-                standing.sight = sight;
+                (standing.number, standing.sight) = (number, sight);
                 if counted {
                     standing.counts = *counts;
                 }
             });
-        } else if standing.generation.is_some() {
-            // An index that is no longer true keeps its number; what was scanned since is the next.
-            return standing.number + 1;
         }
-        core.standing.load().number
+        number
     }
 
     pub(super) fn note_change(&mut self, sight: &Sight) {

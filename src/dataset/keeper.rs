@@ -35,6 +35,8 @@ pub(super) struct Keeper {
     pub(super) batches_at_change: u64,
     /// What was last seen to have changed.
     pub(super) seen: Option<Sight>,
+    /// What was last scanned, and its number.
+    pub(super) content: Option<(Sight, u64)>,
     pub(super) building: bool,
     /// Not before then, after building failed.
     pub(super) build_again_at: Instant,
@@ -68,6 +70,7 @@ impl Keeper {
             changed_at: now,
             batches_at_change: 0,
             seen: None,
+            content: None,
             building: false,
             build_again_at: now,
             back_off: BACK_OFF.0,
@@ -228,7 +231,10 @@ impl Keeper {
         }
         self.facts.build = Some(loaded.took);
         (self.back_off, self.seen) = (BACK_OFF.0, None);
-        let mut standing = entered(&core.dataset, &core.common, loaded, core.standing.load().number + 1);
+        // The same content that scans told of already keeps its number.
+        let known = self.content.take().filter(|(sight, _)| *sight == loaded.sight).map(|(_, number)| number);
+        let number = known.unwrap_or_else(|| core.next_number());
+        let mut standing = entered(&core.dataset, &core.common, loaded, number);
         if standing.generation.is_some() {
             // The next change may speak against an index; this one is there.
             let why = self.facts.choose(&core.dataset, (self.changed_at.elapsed(), u64::MAX));

@@ -47,6 +47,8 @@ pub(super) struct Core {
     pub(super) standing: ArcSwap<Standing>,
     desk: Mutex<Desk>,
     bell: Condvar,
+    /// The last number that was given to a content of this list, over all reloads.
+    pub(super) numbers: Arc<AtomicU64>,
     /// Batches asked, for the choice between scan and index.
     pub(super) batches: AtomicU64,
 }
@@ -133,13 +135,14 @@ pub(super) struct Desk {
 }
 
 impl Core {
-    pub(super) fn new(dataset: Dataset, common: Common, standing: Standing) -> Core {
+    pub(super) fn new(dataset: Dataset, common: Common, standing: Standing, numbers: Arc<AtomicU64>) -> Core {
         Core {
             dataset,
             common,
             standing: ArcSwap::from_pointee(standing),
             desk: Mutex::default(),
             bell: Condvar::new(),
+            numbers,
             batches: AtomicU64::new(0),
         }
     }
@@ -218,6 +221,11 @@ impl Core {
         let idle = |desk: &mut Desk| desk.asks.is_empty() && desk.built.is_none() && !desk.closing;
         let waited = self.bell.wait_timeout_while(self.desk(), at_most, idle);
         waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The number of a content that was never seen before.
+    pub(super) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Relaxed) + 1
     }
 
     /// Changes what stands.

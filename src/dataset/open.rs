@@ -12,6 +12,7 @@ use super::{Fault, Lists, keeper, network, reading, scan};
 use crate::config::{Dataset, Freshness, Writer};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Lists ready for service.
 pub struct Opened {
@@ -33,7 +34,11 @@ pub fn open(datasets: &[Dataset], common: &Common, before: Option<&Lists>) -> Re
     let mut fatal = Vec::new();
     for dataset in datasets {
         let old = before.and_then(|before| before.lists.iter().find(|list| list.core.dataset.name == dataset.name));
-        let old = old.map(|list| Old { dataset: &list.core.dataset, standing: list.core.standing.load_full() });
+        let old = old.map(|list| Old {
+            dataset: &list.core.dataset,
+            standing: list.core.standing.load_full(),
+            numbers: Arc::clone(&list.core.numbers),
+        });
         let one = open_one(dataset, common, old.as_ref());
         let good = one.standing.generation.is_some() || one.standing.fault.is_none();
         let changed_now = before.is_some() && old.as_ref().is_none_or(|old| !old.reads_alike(dataset));
@@ -46,8 +51,8 @@ pub fn open(datasets: &[Dataset], common: &Common, before: Option<&Lists>) -> Re
         return Err(fatal);
     }
     let mut lists = Vec::new();
-    for One { dataset, standing, faults, anew } in opening {
-        let core = Core::new(dataset, common.clone(), standing);
+    for One { dataset, standing, faults, numbers, anew } in opening {
+        let core = Core::new(dataset, common.clone(), standing, numbers);
         // Told only now: while another list keeps all of them from service, none of them is loaded.
         if anew {
             tell_loaded(&core);
@@ -75,6 +80,7 @@ struct One {
     dataset: Dataset,
     standing: Standing,
     faults: Vec<Fault>,
+    numbers: Arc<AtomicU64>,
     /// Whether it was read just now.
     anew: bool,
 }
@@ -83,6 +89,7 @@ struct One {
 struct Old<'a> {
     dataset: &'a Dataset,
     standing: Arc<Standing>,
+    numbers: Arc<AtomicU64>,
 }
 
 impl Old<'_> {
@@ -95,15 +102,16 @@ impl Old<'_> {
 
 fn open_one(dataset: &Dataset, common: &Common, old: Option<&Old<'_>>) -> One {
     let alike = old.filter(|old| old.reads_alike(dataset));
-    let number = old.map_or(0, |old| old.standing.number);
+    let numbers = old.map_or_else(Arc::default, |old| Arc::clone(&old.numbers));
+    let number = || numbers.fetch_add(1, Relaxed) + 1;
     let before = old.filter(|old| old.standing.number > 0).map(|old| old.standing.counts.lines);
     let went_on = alike.filter(|old| old.standing.generation.is_some() && is_unchanged(dataset, common, &old.standing));
     if let Some(old) = went_on {
         let standing = Standing { fault: None, refused: None, ..Standing::clone(&old.standing) };
         let candidate = Candidate { lines: standing.counts.lines, bytes: standing.sight.bytes(), before: None };
         match guard::broken(&dataset.guards, &candidate) {
-            None => return One { dataset: dataset.clone(), standing, faults: Vec::new(), anew: false },
-            Some(why) => return refused(dataset, Some(old), number, vec![Fault::guard(dataset, why)]),
+            None => return One { dataset: dataset.clone(), standing, faults: Vec::new(), numbers, anew: false },
+            Some(why) => return refused(dataset, Some(old), numbers, vec![Fault::guard(dataset, why)]),
         }
     }
     let guarded = |lines, bytes| match guard::broken(&dataset.guards, &Candidate { lines, bytes, before }) {
@@ -114,7 +122,7 @@ fn open_one(dataset: &Dataset, common: &Common, old: Option<&Old<'_>>) -> One {
     let read = if Choice::first(dataset).way == Way::Scan {
         count(dataset, common).and_then(|(sight, counts)| {
             guarded(counts.lines, sight.bytes())?;
-            Ok(Standing { number: number + 1, sight, counts, ..Standing::nothing(dataset) })
+            Ok(Standing { number: number(), sight, counts, ..Standing::nothing(dataset) })
         })
     } else {
         let (turn, room) = common.memory.build();
@@ -127,12 +135,12 @@ fn open_one(dataset: &Dataset, common: &Common, old: Option<&Old<'_>>) -> One {
             if let Some(why) = alike.and_then(older) {
                 return Err(vec![Fault::guard(dataset, why)]);
             }
-            Ok(entered(dataset, common, loaded, number + 1))
+            Ok(entered(dataset, common, loaded, number()))
         })
     };
     match read {
-        Ok(standing) => One { dataset: dataset.clone(), standing, faults: Vec::new(), anew: true },
-        Err(faults) => refused(dataset, alike, number, faults),
+        Ok(standing) => One { dataset: dataset.clone(), standing, faults: Vec::new(), numbers, anew: true },
+        Err(faults) => refused(dataset, alike, numbers, faults),
     }
 }
 
@@ -145,10 +153,10 @@ fn too_old_instead(dataset: &Dataset, common: &Common, sight: &Sight, old: &Stan
 }
 
 /// What stands when nothing new could be read.
-fn refused(dataset: &Dataset, alike: Option<&Old<'_>>, number: u64, faults: Vec<Fault>) -> One {
+fn refused(dataset: &Dataset, alike: Option<&Old<'_>>, numbers: Arc<AtomicU64>, faults: Vec<Fault>) -> One {
     let mut standing = match alike {
         Some(old) => Standing::clone(&old.standing),
-        None => Standing { number, ..Standing::nothing(dataset) },
+        None => Standing::nothing(dataset),
     };
     standing.refused = None;
     if dataset.freshness == Freshness::OnQuery && faults.iter().all(|fault| fault.kind == Kind::Full) {
@@ -158,7 +166,7 @@ fn refused(dataset: &Dataset, alike: Option<&Old<'_>>, number: u64, faults: Vec<
     } else {
         standing.fault = faults.first().cloned();
     }
-    One { dataset: dataset.clone(), standing, faults, anew: false }
+    One { dataset: dataset.clone(), standing, faults, numbers, anew: false }
 }
 
 /// Whether the generation in service is true of the files as they are: then they need not be read again.
