@@ -1,0 +1,86 @@
+//! `make bench`: ways of looking up a line, compared in one run, and the report about it.
+//!
+//!     make bench             ten million lines, about a quarter of an hour; writes docs/performance/
+//!     make bench QUICK=1     a million, within two minutes; writes target/performance/
+//!
+//! In the order of a run: `form` says how much, `corpus` makes lists and queries, `building` builds every `way` in a
+//! process of its own, `looking` asks them, `report` writes. The ways are in `ours`, `tables` and `scans`.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod building;
+mod charts;
+mod corpus;
+mod fenced;
+mod form;
+mod limit;
+mod looking;
+mod machine;
+mod ours;
+mod plot;
+mod report;
+mod scans;
+mod spread;
+mod tables;
+mod way;
+mod wins;
+
+use corpus::{Kind, Mix, Queries};
+use form::Form;
+use report::Measured;
+use std::path::Path;
+use std::process::ExitCode;
+use way::{Name, Way};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if building::is_child(&arguments) {
+        return ExitCode::SUCCESS;
+    }
+    // Cargo adds --bench for `cargo bench`; a test run of all targets measures nothing.
+    let form = match arguments.iter().map(String::as_str).filter(|word| *word != "--bench").collect::<Vec<_>>()[..] {
+        _ if !arguments.iter().any(|word| word == "--bench") => return ExitCode::SUCCESS,
+        [] => Form::full(),
+        ["quick"] => Form::quick(),
+        _ => {
+            eprintln!("usage: cargo bench --bench performance [-- quick]; found {arguments:?}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let all: Vec<Measured> = Kind::ALL.into_iter().map(|kind| measure(kind, &form, folder.path())).collect();
+    report::write(&form, &all);
+    ExitCode::SUCCESS
+}
+
+fn measure(kind: Kind, form: &Form, folder: &Path) -> Measured {
+    let [file, automaton] = ["txt", "fst"].map(|ending| folder.join(format!("{}.{ending}", kind.name())));
+    eprintln!("{}: making {} of them", kind.title(), form.lines);
+    corpus::write_file(kind, form.lines, &file);
+    let building = building::measure(kind, &file, &automaton, form.builds);
+
+    let text = std::fs::read(&file).unwrap();
+    let open = |name: Name| (name, way::open(name, &text, &file, &automaton));
+    let built: Vec<(Name, Box<dyn Way + '_>)> = Name::BUILT.into_iter().map(open).collect();
+    let scans: Vec<_> = Name::SCANS.into_iter().map(open).collect();
+    let mixes = Mix::ALL.map(|mix| (mix, Queries::draw(kind, form.lines, form.queries, mix)));
+    let few = Mix::ALL.map(|mix| (mix, Queries::spread(kind, form.lines, mix)));
+    check(kind, &built, &mixes);
+    check(kind, &scans, &few);
+
+    let estimates = folder.join("criterion");
+    let mut looks = looking::measure(kind, &built, &mixes, form, &estimates);
+    let rounds = looking::rounds(&built, &mixes, form);
+    let pages = machine::pages();
+    looks.extend(looking::measure_scans(kind, &scans, &few, form, &estimates));
+    Measured { kind, lines: form.lines, bytes: text.len() as u64, building, looks, rounds, pages }
+}
+
+fn check(kind: Kind, ways: &[(Name, Box<dyn Way + '_>)], mixes: &[(Mix, Queries)]) {
+    for (mix, queries) in mixes {
+        let lines = queries.lines();
+        for (name, way) in ways {
+            eprintln!("{}: checking {}, {}", kind.title(), name.title(), mix.name());
+            way::check(*name, kind, &**way, &lines, &queries.truth);
+        }
+    }
+}
