@@ -4,7 +4,8 @@ use crate::corpus::Mix;
 use crate::plot::Bars;
 use crate::report::Measured;
 use crate::spread::Spread;
-use crate::way::{Mode, Name};
+use crate::way::Mode;
+use crate::ways::Name;
 
 /// Each plot by its file's name.
 pub(crate) fn of(measured: &Measured, modes: &[Mode]) -> Vec<(String, Bars)> {

@@ -5,9 +5,11 @@
 use crate::corpus::{Kind, Mix, Queries};
 use crate::form::Form;
 use crate::limit::Chase;
+use crate::machine::Pages;
 use crate::ours::FingerprintOnly;
 use crate::spread::Spread;
-use crate::way::{Mode, Name, Way};
+use crate::way::{Mode, Way};
+use crate::ways::Name;
 use criterion::{BenchmarkId, Criterion, SamplingMode};
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -128,11 +130,16 @@ impl Rounds {
     }
 }
 
-/// Measures ours, its closest rival and the limit in turn. `ways` has the two.
-pub(crate) fn rounds(ways: &[(Name, Box<dyn Way + '_>)], mixes: &[(Mix, Queries)], form: &Form) -> Rounds {
+/// Measures ours, its closest rival and the limit in turn. `ways` has the two; `pages` are those that ours lies in.
+pub(crate) fn rounds(
+    ways: &[(Name, Box<dyn Way + '_>)],
+    mixes: &[(Mix, Queries)],
+    form: &Form,
+    pages: Pages,
+) -> Rounds {
     const STEPS: usize = 200_000;
     let ours = ways.iter().find(|(name, _)| *name == Name::Ours).unwrap();
-    let mut chase = Chase::over(ours.1.bytes());
+    let mut chase = Chase::over(ours.1.bytes(), pages);
     let fingerprint = FingerprintOnly::new();
     let mut rounds = Rounds::default();
     let modes = [Mode::Alone, Mode::Loop, Mode::Batch(64)];

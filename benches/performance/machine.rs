@@ -16,22 +16,50 @@ pub(crate) fn facts() -> Vec<(&'static str, String)> {
         ("kernel", format!("Linux {}", read("/proc/sys/kernel/osrelease"))),
         ("compiler", format!("{}, for every {}", said("rustc", &["--version"]), std::env::consts::ARCH)),
         ("crates", crates(&["ahash", "criterion", "fst", "hashbrown", "memchr", "memmap2", "siphasher"])),
-        ("commit", said("git", &["describe", "--always", "--dirty", "--exclude", "*"])),
+        ("commit", commit()),
         ("date", today()),
     ]
 }
 
-/// Whether this process has huge pages now: where it has none, all of its memory is in pages of 4 KiB.
-pub(crate) fn pages() -> String {
-    let huge = field("/proc/self/smaps_rollup", "AnonHugePages").trim_end_matches(" kB").parse::<u64>().unwrap_or(0);
-    match huge {
-        0 => "4 KiB, no huge ones in the whole process".into(),
-        _ => format!("4 KiB and, where the program or the kernel chose so, huge: {} MB in all", huge / 1000),
+/// How large the pages are that something lies in: with huge ones, fewer reads also miss the processor's table of pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    Small,
+    Huge,
+}
+
+impl Pages {
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Pages::Small => "4 KiB",
+            Pages::Huge => "huge",
+        }
     }
+
+    /// Makes something, and says in which pages most of it came to lie. `bytes` tells its size.
+    pub(crate) fn of<T>(make: impl FnOnce() -> T, bytes: impl FnOnce(&T) -> u64) -> (T, Pages) {
+        let before = huge_bytes();
+        let made = make();
+        let huge = huge_bytes().saturating_sub(before);
+        let pages = if huge > bytes(&made) / 2 { Pages::Huge } else { Pages::Small };
+        (made, pages)
+    }
+}
+
+fn huge_bytes() -> u64 {
+    let value = field("/proc/self/smaps_rollup", "AnonHugePages");
+    value.trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
 }
 
 pub(crate) fn today() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string().chars().take(10).collect()
+}
+
+/// The report itself, perhaps of the run before, is no change.
+fn commit() -> String {
+    let commit = said("git", &["rev-parse", "--short=10", "HEAD"]);
+    let changes = said("git", &["status", "--porcelain", "--", ".", ":!docs/performance"]);
+    if changes.is_empty() { commit } else { format!("{commit}, with changes that are not committed") }
 }
 
 fn caches() -> String {
@@ -64,6 +92,5 @@ fn read(file: &str) -> String {
 
 fn said(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).current_dir(home()).output();
-    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    if said.is_empty() { "unknown".into() } else { said }
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }

@@ -22,14 +22,17 @@ mod scans;
 mod spread;
 mod tables;
 mod way;
+mod ways;
 mod wins;
 
 use corpus::{Kind, Mix, Queries};
 use form::Form;
+use machine::Pages;
 use report::Measured;
 use std::path::Path;
 use std::process::ExitCode;
-use way::{Name, Way};
+use way::Way;
+use ways::Name;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -59,8 +62,10 @@ fn measure(kind: Kind, form: &Form, folder: &Path) -> Measured {
     let building = building::measure(kind, &file, &automaton, form.builds);
 
     let text = std::fs::read(&file).unwrap();
-    let open = |name: Name| (name, way::open(name, &text, &file, &automaton));
-    let built: Vec<(Name, Box<dyn Way + '_>)> = Name::BUILT.into_iter().map(open).collect();
+    let open = |name: Name| (name, ways::open(name, &text, &file, &automaton));
+    let (ours, pages) = Pages::of(|| open(Name::Ours), |(_, way)| way.bytes());
+    let others = Name::BUILT.into_iter().filter(|name| *name != Name::Ours).map(open);
+    let built: Vec<(Name, Box<dyn Way + '_>)> = std::iter::once(ours).chain(others).collect();
     let scans: Vec<_> = Name::SCANS.into_iter().map(open).collect();
     let mixes = Mix::ALL.map(|mix| (mix, Queries::draw(kind, form.lines, form.queries, mix)));
     let few = Mix::ALL.map(|mix| (mix, Queries::spread(kind, form.lines, mix)));
@@ -69,8 +74,7 @@ fn measure(kind: Kind, form: &Form, folder: &Path) -> Measured {
 
     let estimates = folder.join("criterion");
     let mut looks = looking::measure(kind, &built, &mixes, form, &estimates);
-    let rounds = looking::rounds(&built, &mixes, form);
-    let pages = machine::pages();
+    let rounds = looking::rounds(&built, &mixes, form, pages);
     looks.extend(looking::measure_scans(kind, &scans, &few, form, &estimates));
     Measured { kind, lines: form.lines, bytes: text.len() as u64, building, looks, rounds, pages }
 }
@@ -80,7 +84,7 @@ fn check(kind: Kind, ways: &[(Name, Box<dyn Way + '_>)], mixes: &[(Mix, Queries)
         let lines = queries.lines();
         for (name, way) in ways {
             eprintln!("{}: checking {}, {}", kind.title(), name.title(), mix.name());
-            way::check(*name, kind, &**way, &lines, &queries.truth);
+            ways::check(*name, kind, &**way, &lines, &queries.truth);
         }
     }
 }

@@ -61,9 +61,9 @@ impl Bars {
             bottom + 32.0,
             escaped(self.unit)
         );
-        let mut y = TOP + GAP / 2.0;
+        let (mut y, mut values) = (TOP + GAP / 2.0, String::new());
         for ((label, bars), height) in self.rows.iter().zip(&heights) {
-            self.row(&mut svg, &axis, y, label, bars);
+            row(&mut svg, &mut values, &axis, y, label, bars);
             y += height;
         }
         if let Some((label, value)) = &self.mark {
@@ -76,31 +76,10 @@ impl Bars {
                 escaped(label)
             );
         }
+        // Above the lines, and with a rim that keeps them off.
+        svg += &values;
         svg.push_str("</svg>\n");
         svg
-    }
-
-    fn row(&self, svg: &mut String, axis: &Axis, mut y: f64, label: &str, bars: &[Option<f64>]) {
-        let middle = y + bars.iter().flatten().count() as f64 * BAR / 2.0 + 4.0;
-        let _ = writeln!(
-            svg,
-            r#"<text x="{:.1}" y="{middle:.1}" text-anchor="end">{}</text>"#,
-            LEFT - 10.0,
-            escaped(label)
-        );
-        for (bar, colour) in bars.iter().zip(COLOURS).filter_map(|(bar, colour)| Some(((*bar)?, colour))) {
-            let end = axis.place(bar).max(LEFT + 1.0);
-            let _ = writeln!(
-                svg,
-                r#"<rect x="{LEFT}" y="{y:.1}" width="{:.1}" height="{:.1}" fill="{colour}"/><text x="{:.1}" y="{:.1}" font-size="11">{}</text>"#,
-                end - LEFT,
-                BAR - 2.0,
-                end + 5.0,
-                y + BAR - 3.5,
-                short(bar)
-            );
-            y += BAR;
-        }
     }
 
     fn legend(&self, svg: &mut String) {
@@ -132,7 +111,8 @@ impl Bars {
             };
         }
         let least = values.iter().copied().fold(f64::MAX, f64::min);
-        let [first, last] = [least.log10().floor(), most.log10().ceil()];
+        // The least bar gets a length too.
+        let [first, last] = [(least.log10() - 0.3).floor(), most.log10().ceil()];
         let powers = std::iter::successors(Some(first), |power| Some(power + 1.0)).take_while(|power| *power <= last);
         Axis {
             factors: true,
@@ -140,6 +120,29 @@ impl Bars {
             most: last.max(first + 1.0),
             ticks: powers.map(|power| 10f64.powf(power)).collect(),
         }
+    }
+}
+
+fn row(svg: &mut String, values: &mut String, axis: &Axis, mut y: f64, label: &str, bars: &[Option<f64>]) {
+    let middle = y + bars.iter().flatten().count() as f64 * BAR / 2.0 + 4.0;
+    let _ =
+        writeln!(svg, r#"<text x="{:.1}" y="{middle:.1}" text-anchor="end">{}</text>"#, LEFT - 10.0, escaped(label));
+    for (bar, colour) in bars.iter().zip(COLOURS).filter_map(|(bar, colour)| Some(((*bar)?, colour))) {
+        let end = axis.place(bar).max(LEFT + 1.0);
+        let _ = writeln!(
+            svg,
+            r#"<rect x="{LEFT}" y="{y:.1}" width="{:.1}" height="{:.1}" fill="{colour}"/>"#,
+            end - LEFT,
+            BAR - 2.0
+        );
+        let _ = writeln!(
+            values,
+            r#"<text x="{:.1}" y="{:.1}" font-size="11" paint-order="stroke" stroke="{GROUND}" stroke-width="3">{}</text>"#,
+            end + 5.0,
+            y + BAR - 3.5,
+            short(bar)
+        );
+        y += BAR;
     }
 }
 

@@ -5,9 +5,11 @@ use crate::building::Building;
 use crate::corpus::{Kind, Mix};
 use crate::form::Form;
 use crate::looking::{Look, Rounds};
+use crate::machine::Pages;
 use crate::plot::{grouped, short};
 use crate::spread::Spread;
-use crate::way::{Mode, Name};
+use crate::way::Mode;
+use crate::ways::Name;
 use crate::{charts, machine, wins};
 use std::fmt::Write;
 
@@ -20,8 +22,8 @@ pub(crate) struct Measured {
     pub(crate) building: Building,
     pub(crate) looks: Look,
     pub(crate) rounds: Rounds,
-    /// What kind of pages the process had meanwhile.
-    pub(crate) pages: String,
+    /// In which our index lies, and what the dependent reads read.
+    pub(crate) pages: Pages,
 }
 
 /// Writes the report and its plots, in place of what was there.
@@ -39,7 +41,7 @@ pub(crate) fn write(form: &Form, all: &[Measured]) {
     for measured in all {
         text += &building(measured);
     }
-    text += &method(form, all);
+    text += &method(form);
     for (name, bars) in all.iter().flat_map(|measured| charts::of(measured, &form.modes)) {
         std::fs::write(folder.join(name), bars.svg()).unwrap();
     }
@@ -55,8 +57,7 @@ fn head(form: &Form, all: &[Measured]) -> String {
     });
     let lists = lists.collect::<Vec<_>>().join(" and ");
     let left_out = if form.quick {
-        "**The quick form**: fewer lines, so that the index fits into the processor's caches and memory costs less than it \
-         would; batches of 64 alone; few and short samples. It shows that everything works. What may be quoted is made by \
+        "**The quick form**: fewer lines, of which the processor's caches hold more; batches of 64 alone; few and short samples. It shows that everything works. What may be quoted is made by \
          `make bench`.\n\n"
     } else {
         ""
@@ -85,9 +86,10 @@ fn head(form: &Form, all: &[Measured]) -> String {
 fn ratios(measured: &Measured) -> String {
     let Measured { rounds, building, .. } = measured;
     let mut text = format!(
-        "\n**{}**; a dependent read took {:.0} ns.\n\n| | misses | half of each | hits | aim |\n| --- | --- | --- | --- | --- |\n",
+        "\n**{}**; a dependent read took {:.0} ns, the index and the reads in pages of the same kind ({}).\n\n| | misses | half of each | hits | aim |\n| --- | --- | --- | --- | --- |\n",
         capital(measured.kind.title()),
-        Spread::of(rounds.reads.clone()).median
+        Spread::of(rounds.reads.clone()).median,
+        measured.pages.title()
     );
     let mut row = |what: &str, of: &dyn Fn(Mix) -> Spread, aim: &str| {
         let cells = Mix::ALL.map(|mix| spread(of(mix))).join(" | ");
@@ -168,7 +170,7 @@ fn building(measured: &Measured) -> String {
     text
 }
 
-fn method(form: &Form, all: &[Measured]) -> String {
+fn method(form: &Form) -> String {
     let mut text = format!(
         "\n## How the figures were taken\n\n\
          - The command: `{command}`. It makes the lists (the same in every run), measures, and writes this folder.\n\
@@ -180,7 +182,7 @@ fn method(form: &Form, all: &[Measured]) -> String {
          together. The scans are too slow for that: ten samples of two look-ups.\n\
          - The ratios at the top were not taken from those tables but measured once more, round by round: what moves \
          memory for everybody then moves no ratio. Their nanoseconds can differ from the tables'.\n\
-         - Builds ran {builds} times each, in turn, fst once; medians. linekeep's is the daemon's own loading of a list; \
+         - Builds ran in turn, ours {builds} times, fst once, the others three times; medians. linekeep's is the daemon's own loading of a list; \
          the others have one thread.\n\
          - hashbrown keeps offsets into the text, sized before it is filled, and compares the text of a hit. The hash set \
          owns its lines. The log is in order of time already, which spares binary search and fst their sorting.\n\
@@ -194,8 +196,7 @@ fn method(form: &Form, all: &[Measured]) -> String {
         builds = form.builds,
     );
     text += "\n## Machine and versions\n\n| | |\n| --- | --- |\n";
-    let pages = all.iter().map(|measured| ("pages", format!("{}: {}", measured.kind.title(), measured.pages)));
-    for (what, value) in machine::facts().into_iter().chain(pages) {
+    for (what, value) in machine::facts() {
         let _ = writeln!(text, "| {what} | {value} |");
     }
     text

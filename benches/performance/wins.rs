@@ -3,7 +3,8 @@
 use crate::corpus::Mix;
 use crate::plot::short;
 use crate::report::{Measured, capital, mix_title};
-use crate::way::{Mode, Name};
+use crate::way::Mode;
+use crate::ways::Name;
 use std::fmt::Write;
 
 pub(crate) fn section(all: &[Measured], modes: &[Mode]) -> String {
