@@ -30,7 +30,7 @@ check: ## format, clippy, dependencies, documentation, generated files
 
 bench: ## compare ways of looking up and write docs/performance; QUICK=1: in two minutes, to target/performance
 	@scripts/setup build
-	cargo bench --locked --bench performance $(if $(QUICK),-- quick)
+	cargo bench --locked --bench performance $(if $(QUICK),-- quick,$(if $(LINES),-- lines $(LINES)))
 
 SECONDS_EACH ?= 60
 fuzz: ## run every fuzz target for SECONDS_EACH seconds

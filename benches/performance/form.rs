@@ -21,7 +21,7 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    pub(crate) fn full() -> Form {
+    fn full() -> Form {
         Form {
             quick: false,
             lines: 10_000_000,
@@ -35,7 +35,7 @@ impl Form {
         }
     }
 
-    pub(crate) fn quick() -> Form {
+    fn quick() -> Form {
         Form {
             quick: true,
             lines: 1_000_000,
@@ -49,13 +49,47 @@ impl Form {
         }
     }
 
-    /// Where the report goes. A quick one never takes the place of the one that is kept.
-    pub(crate) fn report_folder(&self) -> PathBuf {
-        if self.quick { built_folder().join("performance") } else { home().join("docs/performance") }
+    /// From the words behind the program's name; none means the full form.
+    pub(crate) fn of(words: &[&str]) -> Option<Form> {
+        match words {
+            [] => Some(Form::full()),
+            ["quick"] => Some(Form::quick()),
+            ["lines", lines] => {
+                let lines = lines.parse().ok().filter(|lines| (1000..=100_000_000).contains(lines))?;
+                Some(Form { lines, ..Form::full() })
+            }
+            _ => None,
+        }
     }
 
-    pub(crate) fn command(&self) -> &'static str {
-        if self.quick { "make bench QUICK=1" } else { "make bench" }
+    /// Whether its report is the one that is kept.
+    fn is_full(&self) -> bool {
+        !self.quick && self.lines == Form::full().lines
+    }
+
+    /// Where the report goes. No other form takes the place of the full one.
+    pub(crate) fn report_folder(&self) -> PathBuf {
+        if self.is_full() { home().join("docs/performance") } else { built_folder().join("performance") }
+    }
+
+    pub(crate) fn command(&self) -> String {
+        match self {
+            _ if self.is_full() => "make bench".into(),
+            Form { quick: true, .. } => "make bench QUICK=1".into(),
+            Form { lines, .. } => format!("make bench LINES={lines}"),
+        }
+    }
+
+    /// What to know of a report that is not the full one.
+    pub(crate) fn left_out(&self) -> &'static str {
+        match self {
+            _ if self.is_full() => "",
+            Form { quick: true, .. } => {
+                "**The quick form**: fewer lines, of which the processor's caches hold more; batches of 64 alone; few and \
+                 short samples. It shows that everything works. What may be quoted is made by `make bench`.\n\n"
+            }
+            _ => "**Not the full form**: another number of lines. What may be quoted is made by `make bench`.\n\n",
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn facts() -> Vec<(&'static str, String)> {
         ("crates", crates(&["ahash", "criterion", "fst", "hashbrown", "memchr", "memmap2", "siphasher"])),
         ("commit", commit()),
         ("date", today()),
+        ("other work", format!("the bench waited {} of its time for a core", waited())),
     ]
 }
 
@@ -53,6 +54,16 @@ fn huge_bytes() -> u64 {
 
 pub(crate) fn today() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string().chars().take(10).collect()
+}
+
+/// The share of time in which this thread could have run and did not, as others had the cores.
+fn waited() -> String {
+    let numbers = read("/proc/thread-self/schedstat");
+    let mut numbers = numbers.split(' ').filter_map(|number| number.parse::<f64>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(ran), Some(waited)) => format!("{:.1} %", 100.0 * waited / (ran + waited)),
+        _ => "an unknown share".into(),
+    }
 }
 
 /// The report itself, perhaps of the run before, is no change.

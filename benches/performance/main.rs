@@ -1,7 +1,8 @@
 //! `make bench`: ways of looking up a line, compared in one run, and the report about it.
 //!
-//!     make bench             ten million lines, about a quarter of an hour; writes docs/performance/
+//!     make bench             ten million lines, some ten minutes; writes docs/performance/
 //!     make bench QUICK=1     a million, within two minutes; writes target/performance/
+//!     make bench LINES=N     so many lines, all measurements; writes target/performance/
 //!
 //! In the order of a run: `form` says how much, `corpus` makes lists and queries, `building` builds every `way` in a
 //! process of its own, `looking` asks them, `report` writes. The ways are in `ours`, `tables` and `scans`.
@@ -40,14 +41,13 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Cargo adds --bench for `cargo bench`; a test run of all targets measures nothing.
-    let form = match arguments.iter().map(String::as_str).filter(|word| *word != "--bench").collect::<Vec<_>>()[..] {
-        _ if !arguments.iter().any(|word| word == "--bench") => return ExitCode::SUCCESS,
-        [] => Form::full(),
-        ["quick"] => Form::quick(),
-        _ => {
-            eprintln!("usage: cargo bench --bench performance [-- quick]; found {arguments:?}");
-            return ExitCode::FAILURE;
-        }
+    let (bench, words): (Vec<&str>, _) = arguments.iter().map(String::as_str).partition(|word| *word == "--bench");
+    if bench.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let Some(form) = Form::of(&words) else {
+        eprintln!("usage: cargo bench --bench performance [-- quick | lines 1000..100000000]; found {words:?}");
+        return ExitCode::FAILURE;
     };
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let all: Vec<Measured> = Kind::ALL.into_iter().map(|kind| measure(kind, &form, folder.path())).collect();

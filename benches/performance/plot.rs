@@ -167,11 +167,11 @@ fn even_step(step: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|even| *even >= step).unwrap_or(step)
 }
 
-/// Three digits, and thousands apart.
+/// About three digits, and thousands apart.
 pub(crate) fn short(value: f64) -> String {
     match value {
         0.0 => "0".into(),
-        ..0.1 => format!("{value:.3}"),
+        ..1.0 => trimmed(&format!("{value:.3}")),
         ..10.0 => trimmed(&format!("{value:.2}")),
         ..100.0 => trimmed(&format!("{value:.1}")),
         _ => grouped(&format!("{value:.0}")),
