@@ -28,9 +28,9 @@ check: ## format, clippy, dependencies, documentation, generated files
 	@cargo run --locked --quiet --bin linekeepd -- reference | diff -u docs/configuration.md - \
 	    || { echo 'docs/configuration.md is stale: cargo run --bin linekeepd -- reference > docs/configuration.md' >&2; exit 1; }
 
-bench: ## compare ways of looking up, in one run
+bench: ## compare ways of looking up and write docs/performance; QUICK=1: in two minutes, to target/performance
 	@scripts/setup build
-	cargo bench --locked
+	cargo bench --locked --bench performance $(if $(QUICK),-- quick,$(if $(LINES),-- lines $(LINES)))
 
 SECONDS_EACH ?= 60
 fuzz: ## run every fuzz target for SECONDS_EACH seconds

@@ -18,11 +18,11 @@ const FLOORS: [&[&str]; 6] = [
 /// Who may use a neighbour: a handshake proves identities, so `tls` speaks in their words.
 const NEIGHBOURS: [(&str, &str); 1] = [("tls", "identity")];
 
-/// Lines of one file in `src/`, tests in it counted: what can still be known by heart.
+/// Lines of one file in `src/` or `benches/`, tests in it counted: what can still be known by heart.
 const MOST_LINES: usize = 450;
 
 /// Where unsafe code may stand.
-const FENCES: [&str; 3] = ["src/process/", "src/tls/ffi.rs", "src/index/prefetch.rs"];
+const FENCES: [&str; 4] = ["src/process/", "src/tls/ffi.rs", "src/index/prefetch.rs", "benches/performance/fenced.rs"];
 
 #[test]
 fn the_house_stands() {
@@ -71,7 +71,7 @@ fn faults(path: &str, source: &str) -> Vec<String> {
     if !source.starts_with("//! ") {
         faults.push(format!("{path}:1: says not what it is for and what it may know; begin it with a line `//! ...`"));
     }
-    if !path.starts_with("src/") {
+    if !["src/", "benches/"].iter().any(|folder| path.starts_with(folder)) {
         return faults;
     }
     let lines = source.lines().count();
@@ -79,9 +79,12 @@ fn faults(path: &str, source: &str) -> Vec<String> {
         faults.push(format!("{path}: {lines} lines; at most {MOST_LINES}: part it into two rooms"));
     }
     let tokens = tokens(source);
-    faults.extend(floor_faults(path, &tokens));
     faults.extend(fence_faults(path, &tokens));
-    faults.extend(panic_faults(path, &tokens));
+    // Benches have no floors, and nobody's service ends when one panics.
+    if path.starts_with("src/") {
+        faults.extend(floor_faults(path, &tokens));
+        faults.extend(panic_faults(path, &tokens));
+    }
     faults
 }
 
@@ -407,6 +410,9 @@ mod tests {
     #[rstest]
     #[case::fence("src/process/alone.rs", "#![allow(unsafe_code)] fn f() { unsafe { g() } }", None)]
     #[case::block("src/tls/psk.rs", "fn f() { unsafe { g() } }", Some("unsafe;"))]
+    #[case::bench_fence("benches/performance/fenced.rs", "fn f() { unsafe { g() } }", None)]
+    #[case::bench("benches/performance/main.rs", "fn f() { unsafe { g() } }", Some("unsafe;"))]
+    #[case::bench_may_panic("benches/performance/main.rs", "fn f() { g().unwrap() }", None)]
     #[case::permission("src/tls/psk.rs", "#![allow(unsafe_code)]", Some("unsafe_code;"))]
     #[case::word("src/tls/psk.rs", "fn f() { \"unsafe\"; } // unsafe", None)]
     #[case::unwrap("src/tls/psk.rs", "fn f() { g().unwrap() }", Some("unwrap;"))]
@@ -439,6 +445,7 @@ mod tests {
     #[case("src/tls/psk.rs", MOST_LINES, None)]
     #[case("src/tls/psk.rs", MOST_LINES + 1, Some("451 lines"))]
     #[case("tests/wire.rs", MOST_LINES + 1, None)]
+    #[case("benches/performance/main.rs", MOST_LINES + 1, Some("451 lines"))]
     fn a_room_is_small(#[case] path: &str, #[case] lines: usize, #[case] fault: Option<&str>) {
         assert_told(&faults(path, &"//! A line.\n".repeat(lines)), fault);
     }

@@ -1,0 +1,79 @@
+//! All use of linekeep: its index for look-ups, its loading of lists for the build. Nothing else in the benches names it.
+
+use crate::way::Way;
+use linekeep::event::Teller;
+use linekeep::index::{Builder, Fingerprint, Fingerprinter, Index};
+use linekeep::{config, dataset};
+use std::cell::RefCell;
+use std::path::Path;
+
+const KEY: [u8; 16] = *b"not a secret one";
+
+/// Our index, with the fingerprints of queries made on the way.
+pub(crate) struct Ours {
+    fingerprinter: Fingerprinter,
+    index: Index,
+    /// Kept from batch to batch, as a session keeps it.
+    scratch: RefCell<Vec<Fingerprint>>,
+}
+
+impl Ours {
+    pub(crate) fn build(text: &[u8]) -> Ours {
+        let fingerprinter = Fingerprinter::new(KEY);
+        let mut builder = Builder::new(u64::MAX);
+        for line in crate::way::lines(text) {
+            builder.push(fingerprinter.fingerprint(line)).unwrap();
+        }
+        Ours { fingerprinter, index: builder.build(), scratch: RefCell::default() }
+    }
+}
+
+impl Way for Ours {
+    fn bytes(&self) -> u64 {
+        self.index.bytes()
+    }
+
+    fn has(&self, line: &[u8]) -> bool {
+        self.index.contains(self.fingerprinter.fingerprint(line))
+    }
+
+    fn have(&self, lines: &[&[u8]], found: &mut [bool]) {
+        let mut fingerprints = self.scratch.borrow_mut();
+        fingerprints.clear();
+        fingerprints.extend(lines.iter().map(|line| self.fingerprinter.fingerprint(line)));
+        self.index.contains_batch(&fingerprints, found);
+    }
+}
+
+/// The part of a look-up that is not the index: fingerprints alone.
+pub(crate) struct FingerprintOnly(Fingerprinter);
+
+impl FingerprintOnly {
+    pub(crate) fn new() -> FingerprintOnly {
+        FingerprintOnly(Fingerprinter::new(KEY))
+    }
+}
+
+impl Way for FingerprintOnly {
+    fn bytes(&self) -> u64 {
+        0
+    }
+
+    fn has(&self, line: &[u8]) -> bool {
+        std::hint::black_box(self.0.fingerprint(line));
+        false
+    }
+}
+
+/// Loads the file as the daemon does at start, and calls `with` what the index takes while it is there.
+pub(crate) fn load<T>(path: &Path, with: impl FnOnce(u64) -> T) -> T {
+    // A configuration as it is typed, so that keys with defaults may come and go.
+    let typed = format!(
+        "[[listener]]\nname = \"l\"\naddress = \"127.0.0.1:1\"\nallow = [\"127.0.0.1\"]\ntransport = \"plain\"\n\
+         client = \"c\"\n[[dataset]]\nname = \"d\"\npaths = {:?}\n[[client]]\nname = \"c\"\n",
+        path.to_str().unwrap()
+    );
+    let config = config::parse(&typed, Path::new("/bench.toml")).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let lists = dataset::load(&config.datasets, &Fingerprinter::new(KEY), u64::MAX, &Teller::new(|_| {}));
+    with(lists.unwrap_or_else(|faults| panic!("{faults:?}")).bytes())
+}
