@@ -6,6 +6,7 @@ use linekeep::index::{Builder, Fingerprint, Fingerprinter, Index};
 use linekeep::{config, dataset};
 use std::cell::RefCell;
 use std::path::Path;
+use std::sync::Arc;
 
 const KEY: [u8; 16] = *b"not a secret one";
 
@@ -20,11 +21,12 @@ pub(crate) struct Ours {
 impl Ours {
     pub(crate) fn build(text: &[u8]) -> Ours {
         let fingerprinter = Fingerprinter::new(KEY);
-        let mut builder = Builder::new(u64::MAX);
+        let builder = Builder::new(u64::MAX);
+        let mut part = builder.part();
         for line in crate::way::lines(text) {
-            builder.push(fingerprinter.fingerprint(line)).unwrap();
+            part.push(fingerprinter.fingerprint(line)).unwrap();
         }
-        Ours { fingerprinter, index: builder.build(), scratch: RefCell::default() }
+        Ours { fingerprinter, index: builder.build(vec![part], 1), scratch: RefCell::default() }
     }
 }
 
@@ -39,8 +41,7 @@ impl Way for Ours {
 
     fn have(&self, lines: &[&[u8]], found: &mut [bool]) {
         let mut fingerprints = self.scratch.borrow_mut();
-        fingerprints.clear();
-        fingerprints.extend(lines.iter().map(|line| self.fingerprinter.fingerprint(line)));
+        self.fingerprinter.fingerprint_batch(lines, &mut fingerprints);
         self.index.contains_batch(&fingerprints, found);
     }
 }
@@ -74,6 +75,19 @@ pub(crate) fn load<T>(path: &Path, with: impl FnOnce(u64) -> T) -> T {
         path.to_str().unwrap()
     );
     let config = config::parse(&typed, Path::new("/bench.toml")).unwrap_or_else(|faults| panic!("{faults:?}"));
-    let lists = dataset::load(&config.datasets, &Fingerprinter::new(KEY), u64::MAX, &Teller::new(|_| {}));
-    with(lists.unwrap_or_else(|faults| panic!("{faults:?}")).bytes())
+    let lists = open(&config);
+    with(lists.memory())
+}
+
+fn open(config: &config::Config) -> dataset::Lists {
+    let common = dataset::Common {
+        fingerprinter: Fingerprinter::new(KEY),
+        memory: dataset::Memory::new(u64::MAX),
+        world: Arc::new(dataset::Kernel),
+        teller: Teller::new(|_| {}),
+        metrics: Arc::default(),
+    };
+    let opened = dataset::open(&config.datasets, &common, None).unwrap_or_else(|faults| panic!("{faults:?}"));
+    assert!(opened.faults.is_empty(), "{:?}", opened.faults);
+    opened.lists
 }

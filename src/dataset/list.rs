@@ -166,6 +166,8 @@ impl Core {
             (_, Some(refused)) if refused.is_recent(REFUSED_FOR) && refused.sight.holds(world, paths) => {
                 Check::Doubt(Reason::ListUnavailable)
             }
+            // To look everywhere takes too long for a thread that answers others too.
+            _ if standing.sight.is_scattered() => Check::Look,
             (Some(generation), None) if self.is_vouched_for(&standing) && standing.sight.holds(world, paths) => {
                 if self.is_old(&standing.sight) {
                     return Check::Doubt(Reason::ListUnavailable);

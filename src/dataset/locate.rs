@@ -50,6 +50,11 @@ impl Sight {
         self.all().all(|seen| world.stat(&seen.path).is_ok_and(|stamp| stamp == seen.stamp))
     }
 
+    /// Whether looking again means looking everywhere.
+    pub(super) fn is_scattered(&self) -> bool {
+        self.scattered
+    }
+
     /// Whether every change after that moment would show.
     pub(super) fn settled_at(&self, moment: Moment) -> bool {
         self.all().all(|seen| seen.stamp.settled_at(moment))
