@@ -10,6 +10,7 @@ use super::support::daemon::{Daemon, Folder};
 use super::truth::{LastLine, Truth};
 use rstest::rstest;
 use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 #[rstest]
 #[case::any_by_index("any", "index", LastLine::Counts, ANY)]
@@ -35,6 +36,7 @@ fn exact_on_query_the_first_answer_after_any_change_is_true(
     let mut faults = Vec::new();
     let mut trace = VecDeque::new();
     let mut seen: HashMap<Answer, u64> = HashMap::new();
+    let mut slowest = Duration::ZERO;
     let count = number("LINEKEEP_STEPS", 1500);
     for step in 0..count {
         let before = writer_at_work.place.history.last();
@@ -46,11 +48,13 @@ fn exact_on_query_the_first_answer_after_any_change_is_true(
         let queries = questions(&mut chance, &before, &truth);
         let asker = chance.below(askers.len());
         let asker = &mut askers[asker];
+        let begun = Instant::now();
         let answers = if chance.one_in(2) {
             asker.ask_all(&queries)
         } else {
             queries.iter().map(|query| asker.ask(query)).collect()
         };
+        slowest = slowest.max(begun.elapsed());
         for (query, answer) in queries.iter().zip(answers) {
             *seen.entry(answer.clone()).or_default() += 1;
             if !truth.allows(query, &answer) {
@@ -62,7 +66,7 @@ fn exact_on_query_the_first_answer_after_any_change_is_true(
             break;
         }
     }
-    println!("{writer} {search}, seed {seed}, {count} steps: {seen:?}");
+    println!("{writer} {search}, seed {seed}, {count} steps, slowest answers {slowest:?}: {seen:?}");
     if !faults.is_empty() {
         let (_, records) = daemon.stop();
         let last = records.len().saturating_sub(30);

@@ -155,7 +155,7 @@ fn exact_on_query_a_line_that_moves_between_files_is_never_missed(#[values("inde
     let keys = format!("freshness = \"on-query\"\nsearch = \"{search}\"");
     let mut daemon = Daemon::start(folder, &format!("{LISTENER}{}", list("list", &keys)));
     let crowd = Crowd::start(&mut daemon, &history, 1, |_| b"here".to_vec());
-    for round in 0..200 {
+    for round in 0..80 {
         // It comes to one file before it goes from the two others.
         let (stays, goes) = (round % 3, [(round + 1) % 3, (round + 2) % 3]);
         let moves = [(stays, "here\n"), (goes[0], "elsewhere\n"), (goes[1], "elsewhere\n")];
