@@ -146,7 +146,7 @@ macro_rules! events {
 events! {
     /// The configuration is good and the daemon begins to load.
     Starting = "starting", Notice, "linekeepd starts" { version: &'static str, config: String }
-    /// Every listener accepts and every list is loaded.
+    /// Every listener accepts; every list was loaded, or what is wrong with it was told.
     Ready = "ready", Notice, "ready to answer" { listeners: usize, lists: usize, lines: u64 }
     /// The daemon is asked to stop.
     Stopping = "stopping", Notice, "stopping" { reason: &'static str, connections: u64 }
@@ -187,7 +187,7 @@ events! {
     /// A session is over.
     SessionEnded = "session-ended", Notice, "session ended"
         { listener: Arc<str>, source: String, client: Arc<str>, reason: SessionEnd, queries: u64, found: u64, invalid: u64, seconds: u64 }
-    /// New configuration, keys, certificates and lists are in service.
+    /// New configuration, keys and certificates are in service, and of each list what could be taken.
     Reloaded = "reloaded", Notice, "reloaded" { by: String, lists: usize, lines: u64, milliseconds: u128 }
     /// Nothing changed; one event a fault.
     ReloadFailed = "reload-failed", Error, "reload refused; the last good state stays in service" { by: String, fault: String }

@@ -5,6 +5,7 @@
 //! rooms on lower floors (`tests/house.rs` reads the imports and holds that).
 //! To follow one query from socket to reply, open [`server::connection`]: its steps stand
 //! there as consecutive lines, and each returns the proof that the next one needs.
+//! To follow a list from its files to the answers, open [`dataset`]: its first table says which file does what.
 //!
 //! | floor | rooms |
 //! | --- | --- |

@@ -30,7 +30,7 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Read configuration, keys, certificates and lists anew, all or nothing; waits and tells every fault.
+    /// Read configuration, keys and certificates anew, all or nothing, and lists that changed; waits and tells every fault.
     Reload {
         /// As one JSON object.
         #[arg(long)]

@@ -50,11 +50,11 @@ enum What {
 }
 
 const AFTER_HELP: &str = "\
-Signals: HUP reads configuration, keys, certificates and lists anew, all or nothing; TERM and INT stop after
-answering what was read; a second TERM or INT ends at once.
+Signals: HUP reads configuration, keys and certificates anew, all or nothing, and lists that changed; TERM and INT stop
+after answering what was read; a second TERM or INT ends at once.
 
 Exit status: 0 stopped as asked; 78 the configuration or something that it names has faults; 69 an address is taken
-or a list cannot be loaded; 71 the system refused; 70 a defect.";
+or a required list cannot be loaded; 71 the system refused; 70 a defect.";
 
 /// The program.
 #[must_use]

@@ -118,8 +118,8 @@ const STALE: Key<Stale> = Key {
     default: Some("\"error\""),
     allowed: "\"error\" or \"serve\" (with max-age alone, and not with freshness = \"on-query\")",
     meaning: "What is answered of a list that is older than `max-age`. `error`: `ERROR: list stale`. `serve`: what the last good \
-        generation says, with a warning in the records. A list that is looked at on every query has no such choice: it is \
-        `ERROR: list unavailable`, as with every guard.",
+        generation says; the record `list-stale` is told in both cases. A list that is looked at on every query has no such \
+        choice: it is `ERROR: list unavailable`, as with every guard.",
     read: |value| key::word(value, &[("error", Stale::Error), ("serve", Stale::Serve)]),
 };
 const REQUIRED: Key<bool> = Key {

@@ -52,9 +52,9 @@ pub fn reference() -> String {
          One TOML file, by default `/etc/linekeep/linekeep.toml`. `linekeepd check` tells every fault in it, each with file, line, \
          column and key. An unknown key is a fault. Relative paths are taken from the folder of the file. Times are written as \
          `\"10s\"`, `\"500ms\"` or `\"1m 30s\"`, sizes as bytes or as `\"512 MiB\"`.\n\n\
-         On reload (SIGHUP, `linekeepctl reload`) everything is read anew, all or nothing; of a list that has become unreadable or \
-         breaks a guard, the last good generation stays. `threads`, `backlog`, `[log]`, \
-         `[control]`, and the name, place and address of a listener need a restart; a reload that would change one is refused.\n",
+         On reload (SIGHUP, `linekeepctl reload`) configuration, keys, certificates and CRLs are read anew, all or nothing, and \
+         with them lists whose files changed; of one that has become unreadable or breaks a guard the last good generation \
+         stays, and the rest takes effect. `threads`, `backlog`, `[log]`, `[control]`, and the name, place and address of a listener need a restart; a reload that would change one is refused.\n",
     );
     for (name, purpose, keys) in SECTIONS {
         let _ = write!(page, "\n## `{name}`\n\n{purpose}\n");

@@ -1,4 +1,5 @@
-//! Reload: everything is read anew and built aside, then swapped in one step. Any fault, and nothing changes.
+//! Reload: everything is read anew and built aside, then swapped in one step. Any fault, and nothing changes; but for lists
+//! whose files went bad: they stay as they were, are told, and hold nothing up.
 
 use super::shared::Shared;
 use super::state::{Doors, State};
