@@ -138,6 +138,10 @@ impl Keeper {
 
     /// Chooses between scan and index by what is known now, and says so when that is another than before.
     fn choose(&mut self) -> Way {
+        if self.scan_only && Instant::now() < self.build_again_at {
+            return Way::Scan;
+        }
+        self.scan_only = false;
         let core = &self.core;
         let since = (self.changed_at.elapsed(), core.batches.load(Relaxed) - self.batches_at_change);
         let choice = self.facts.choose(&core.dataset, since);
@@ -168,7 +172,7 @@ impl Keeper {
         let seen_nothing_else = self.seen.as_ref().is_none_or(|seen| *seen == standing.sight);
         let true_now = standing.generation.is_some() && seen_nothing_else && core.is_vouched_for(&standing);
         if true_now {
-            if standing.fault.is_some() && standing.sight.holds(&*core.common.world, &core.dataset.paths) {
+            if self.is_mended(&standing) && standing.sight.holds(&*core.common.world, &core.dataset.paths) {
                 self.restored();
             }
             self.read_again_in_time();

@@ -5,11 +5,11 @@ use super::Fault;
 use super::choice::{Choice, Facts, Way};
 use super::fault::Kind;
 use super::guard::{self, Candidate};
-use super::list::{Core, Refused};
+use super::list::{Core, Refused, Standing};
 use super::load::{Job, Loaded};
 use super::locate::Sight;
 use super::telling::{entered, limit, tell_faults, tell_loaded, too_old};
-use crate::config::{Freshness, Writer};
+use crate::config::{Freshness, Search, Writer};
 use crate::event::Event;
 use crate::protocol::Reason;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const MOST_LOOKS: u32 = 3;
 
 /// A content that was refused is read again after so long, in case it was being written without a trace.
-const READ_BAD_AGAIN: Duration = Duration::from_secs(30);
+const READ_BAD_AGAIN: Duration = Duration::from_secs(300);
 
 /// How long to wait after reading failed for too many changes, at first and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -38,6 +38,8 @@ pub(super) struct Keeper {
     /// What was last scanned, and its number.
     pub(super) content: Option<(Sight, u64)>,
     pub(super) building: bool,
+    /// No index can be had, for want of memory or of watches: until `build_again_at` the list is scanned, whatever would pay.
+    pub(super) scan_only: bool,
     /// Not before then, after building failed.
     pub(super) build_again_at: Instant,
     back_off: Duration,
@@ -64,6 +66,7 @@ impl Keeper {
         let mut facts = Facts::default();
         facts.build = core.standing.load().generation.as_ref().map(|generation| generation.took);
         let now = Instant::now();
+        let scan_only = core.dataset.search != Search::Scan && core.standing.load().choice.way == Way::Scan;
         Keeper {
             core,
             facts,
@@ -72,7 +75,8 @@ impl Keeper {
             seen: None,
             content: None,
             building: false,
-            build_again_at: now,
+            scan_only,
+            build_again_at: if scan_only { now + READ_BAD_AGAIN } else { now },
             back_off: BACK_OFF.0,
             read_whole_at: now,
             grew: false,
@@ -113,7 +117,7 @@ impl Keeper {
         let (world, paths) = (&*self.core.common.world, &self.core.dataset.paths);
         if standing.generation.is_some() && self.core.is_vouched_for(&standing) && standing.sight.holds(world, paths) {
             (*looks, self.seen) = (0, None);
-            if standing.fault.is_some() {
+            if self.is_mended(&standing) {
                 self.restored();
             }
             self.read_again_in_time();
@@ -240,7 +244,8 @@ impl Keeper {
             let why = self.facts.choose(&core.dataset, (self.changed_at.elapsed(), u64::MAX));
             standing.choice = Choice { way: Way::Index, ..why };
         } else {
-            self.build_again_at = Instant::now() + BACK_OFF.1;
+            self.scan_only = true;
+            self.build_again_at = Instant::now() + READ_BAD_AGAIN;
         }
         core.stand(|now| *now = standing);
         tell_loaded(&core);
@@ -261,7 +266,8 @@ impl Keeper {
                     reason: reason.clone(),
                 });
                 self.take(Choice { way: Way::Scan, reason });
-                self.build_again_at = Instant::now() + BACK_OFF.1;
+                self.scan_only = true;
+                self.build_again_at = Instant::now() + READ_BAD_AGAIN;
             }
             return;
         }
@@ -301,6 +307,13 @@ impl Keeper {
     pub(super) fn unavailable<T>(&mut self, faults: &[Fault], sight: Option<Sight>) -> Result<T, Reason> {
         self.refuse(faults, sight);
         Err(Reason::ListUnavailable)
+    }
+
+    /// Whether a fault is over although nothing was read anew: the files are again those of the generation in service, and
+    /// it breaks no guard.
+    pub(super) fn is_mended(&self, standing: &Standing) -> bool {
+        let candidate = Candidate { lines: standing.counts.lines, bytes: standing.sight.bytes(), before: None };
+        standing.fault.is_some() && guard::broken(&self.core.dataset.guards, &candidate).is_none()
     }
 
     pub(super) fn restored(&self) {

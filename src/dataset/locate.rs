@@ -4,6 +4,7 @@
 use super::stamp::{Kind, Moment, Stamp, World};
 use crate::config::MAX_FILES;
 use glob::MatchOptions;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// What a list's paths name.
@@ -62,11 +63,10 @@ impl Sight {
 
     /// Whether these files are all still there, and changed by growth alone, if at all. There may be new ones beside them.
     pub(super) fn grew_from<'a>(&self, mut files: impl Iterator<Item = &'a Seen>) -> bool {
+        let now: HashMap<&Path, &Stamp> = self.files.iter().map(|seen| (seen.path.as_path(), &seen.stamp)).collect();
         let grew = |old: &Seen| {
-            let now = self.files.iter().find(|seen| seen.path == old.path);
-            now.is_some_and(|now| {
-                now.stamp == old.stamp || now.stamp.same_file(&old.stamp) && now.stamp.size() > old.stamp.size()
-            })
+            now.get(old.path.as_path())
+                .is_some_and(|now| **now == old.stamp || now.same_file(&old.stamp) && now.size() > old.stamp.size())
         };
         self.faults.is_empty() && files.all(grew)
     }
@@ -74,7 +74,7 @@ impl Sight {
     /// The files to read: each once, however many paths name it.
     pub(super) fn distinct(&self) -> Vec<&Seen> {
         let mut distinct: Vec<&Seen> = Vec::new();
-        let mut known = std::collections::HashSet::new();
+        let mut known = HashSet::new();
         for seen in &self.files {
             if known.insert(seen.stamp.identity()) {
                 distinct.push(seen);

@@ -39,6 +39,7 @@ pub(super) fn refuse(dataset: &Dataset, file: &File) -> Result<(), String> {
 // The field's width and sign differ between architectures.
 #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, clippy::cast_possible_truncation)]
 pub(super) fn elsewhere(file: &File) -> Option<&'static str> {
-    let kind = rustix::fs::fstatfs(file).ok()?.f_type as u64 & 0xFFFF_FFFF;
+    let Ok(found) = rustix::fs::fstatfs(file) else { return Some("a file system that does not say what it is") };
+    let kind = found.f_type as u64 & 0xFFFF_FFFF;
     ELSEWHERE.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
 }

@@ -3,16 +3,17 @@
 use super::choice::{Choice, Way};
 use super::fault::Kind;
 use super::guard::{self, Candidate};
-use super::list::{Common, Core, List, Standing};
+use super::list::{Common, Core, List, Refused, Standing};
 use super::load::{self, Counts, Job, RESCANS};
 use super::locate::Sight;
 use super::stamp::Kernel;
-use super::telling::{entered, tell_faults, tell_loaded, too_old};
+use super::telling::{entered, tell_faults, tell_loaded, tell_scan, too_old};
 use super::{Fault, Lists, keeper, network, reading, scan};
 use crate::config::{Dataset, Freshness, Writer};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 /// Lists ready for service.
 pub struct Opened {
@@ -40,7 +41,8 @@ pub fn open(datasets: &[Dataset], common: &Common, before: Option<&Lists>) -> Re
             numbers: Arc::clone(&list.core.numbers),
         });
         let one = open_one(dataset, common, old.as_ref());
-        let good = one.standing.generation.is_some() || one.standing.fault.is_none();
+        // Read once and good, by whatever way it is searched.
+        let good = one.standing.number > 0 || one.standing.fault.is_none();
         let changed_now = before.is_some() && old.as_ref().is_none_or(|old| !old.reads_alike(dataset));
         let stops = !good && (dataset.required || changed_now);
         if stops { &mut fatal } else { &mut faults }.extend(one.faults.iter().cloned());
@@ -58,6 +60,7 @@ pub fn open(datasets: &[Dataset], common: &Common, before: Option<&Lists>) -> Re
             tell_loaded(&core);
         }
         tell_faults(&core, &faults);
+        tell_scan(&core);
         lists.push(List { core: Arc::new(core) });
     }
     for list in &lists {
@@ -162,9 +165,13 @@ fn refused(dataset: &Dataset, alike: Option<&Old<'_>>, numbers: Arc<AtomicU64>, 
     if dataset.freshness == Freshness::OnQuery && faults.iter().all(|fault| fault.kind == Kind::Full) {
         // There is no memory for an index; reading the files for each query still answers.
         let reason = faults.first().map(|fault| fault.why.clone()).unwrap_or_default();
-        standing.choice = Choice { way: Way::Scan, reason };
-    } else {
-        standing.fault = faults.first().cloned();
+        let standing = Standing { generation: None, choice: Choice { way: Way::Scan, reason }, ..standing };
+        return One { dataset: dataset.clone(), standing, faults: Vec::new(), numbers, anew: false };
+    }
+    standing.fault = faults.first().cloned();
+    if standing.fault.as_ref().is_some_and(|fault| fault.kind == Kind::Content) {
+        // Should this be about the very content in service, it is not good either.
+        standing.refused = Some(Refused { sight: standing.sight.clone(), at: Instant::now() });
     }
     One { dataset: dataset.clone(), standing, faults, numbers, anew: false }
 }

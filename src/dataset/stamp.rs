@@ -2,8 +2,8 @@
 //! one seam, so that tests can look through a coarser clock. Knows nothing of lists.
 //!
 //! The rule. A file system stamps a change with the kernel's coarse clock. If a file's change time is *earlier* than that
-//! clock at the moment when reading began, then every later change gets another stamp, and an unchanged stamp proves
-//! unchanged bytes. If it is not earlier, the file was changed within this very tick and may be changed again in it without a
+//! clock at the moment when reading began, then every change that begins later gets another stamp: an unchanged stamp proves
+//! unchanged bytes, but for writes that had begun and were not over (`watch.rs` hears those). If it is not earlier, the file was changed within this very tick and may be changed again in it without a
 //! trace (git calls that "racily clean"): then we wait for the next tick before we read.
 //!
 //! What no stamp tells: writes through a shared mapping before the kernel notices them, files on servers elsewhere, and a

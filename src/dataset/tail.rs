@@ -7,6 +7,7 @@ use super::load::{self, Counts, Cursor};
 use super::locate::Sight;
 use super::network;
 use super::reading::{self, Block, Halt, Visitor};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Reads every file of the sight from where it was read to; new files from their beginning. Returns how far each is read
@@ -22,16 +23,17 @@ pub(super) fn read_on(
 ) -> Result<Option<(Vec<Cursor>, Counts)>, Fault> {
     let mut cursors = Vec::new();
     let mut whole = standing.counts;
+    let known: HashMap<&Path, &Cursor> =
+        standing.cursors.iter().map(|cursor| (cursor.path.as_path(), cursor)).collect();
     let mut room = Vec::new();
     for seen in sight.distinct() {
         let fault = |why: &dyn ToString| Fault::new(&core.dataset, &seen.path, &why.to_string());
-        let known = standing.cursors.iter().find(|cursor| cursor.path == seen.path);
-        let mut cursor = match known {
+        let mut cursor = match known.get(seen.path.as_path()) {
             Some(cursor) if cursor.stamp == seen.stamp => {
-                cursors.push(cursor.clone());
+                cursors.push(Cursor::clone(cursor));
                 continue;
             }
-            Some(cursor) => cursor.clone(),
+            Some(cursor) => Cursor::clone(cursor),
             None => Cursor {
                 path: seen.path.clone(),
                 stamp: seen.stamp,

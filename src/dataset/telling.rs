@@ -5,7 +5,7 @@ use super::choice::{Choice, Way};
 use super::generation::Generation;
 use super::list::{Common, Core, Standing};
 use super::load::{Counts, Loaded};
-use crate::config::{Dataset, Freshness, Writer};
+use crate::config::{Dataset, Freshness, Search, Writer};
 use crate::event::Event;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,4 +67,13 @@ pub(super) fn tell_loaded(core: &Core) {
         milliseconds: generation.map_or(0, |generation| generation.took.as_millis()),
         memory: generation.map_or(0, |generation| generation.bytes()),
     });
+}
+
+/// That a list is scanned although an index was wished for.
+pub(super) fn tell_scan(core: &Core) {
+    let choice = core.standing.load().choice.clone();
+    if choice.way == Way::Scan && core.dataset.search != Search::Scan {
+        let (list, search) = (Arc::clone(&core.dataset.name), choice.way.word());
+        core.common.teller.tell(Event::ListSearch { list, search, reason: choice.reason });
+    }
 }

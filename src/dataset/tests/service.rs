@@ -150,6 +150,48 @@ fn a_shrunken_or_emptied_list_is_not_taken() {
     assert!(has(&opened.lists, b"d"));
 }
 
+/// The same files, and a guard that they no longer meet.
+#[rstest]
+#[case::on_reload(Freshness::OnReload, Answer::Exists)]
+#[case::on_change(Freshness::OnChange, Answer::Exists)]
+#[case::on_query(Freshness::OnQuery, Answer::Error(Reason::ListUnavailable))]
+fn no_silent_no_a_guard_that_became_stricter_is_asked_again(#[case] freshness: Freshness, #[case] answer: Answer) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("feed");
+    std::fs::write(&path, "a\n").unwrap();
+    let mut dataset = Dataset { freshness, ..list(&[&path]) };
+    let (common, told) = common();
+    let first = open(std::slice::from_ref(&dataset), &common, None).unwrap().lists;
+    dataset.guards.min_lines = 2;
+    let second = open(&[dataset], &common, Some(&first)).unwrap();
+    assert!(second.faults[0].to_string().contains("min-lines is 2"), "{:?}", second.faults);
+    let begun = Instant::now();
+    // Longer than its keeper takes to look, and than a refusal lasts.
+    while begun.elapsed() < Duration::from_millis(1200) {
+        assert_eq!(ask(&second.lists, b"a"), answer);
+    }
+    assert_eq!(told.names(), ["list-loaded", "list-refused"]);
+    std::fs::write(&path, "a\nb\n").unwrap();
+    if freshness != Freshness::OnReload {
+        until("it is good again", || ask(&second.lists, b"b") == Answer::Exists);
+    }
+}
+
+#[test]
+fn a_list_without_memory_for_an_index_is_scanned() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("feed");
+    std::fs::write(&path, (0..1000).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let (common, told) = common_with(Arc::new(Kernel), 4096);
+    let opened = open(&[fresh(&[&path], Search::Auto)], &common, None).unwrap();
+    assert!(opened.faults.is_empty(), "{:?}", opened.faults);
+    assert!(has(&opened.lists, b"999") && !has(&opened.lists, b"1000"));
+    let summary = &opened.lists.summary()[0];
+    assert_eq!((summary.search.as_str(), summary.memory), ("scan", 0));
+    assert!(summary.search_reason.contains("max-index-bytes"), "{}", summary.search_reason);
+    assert_eq!(told.names()[0], "list-search");
+}
+
 #[test]
 fn on_change_is_noticed_and_a_bad_change_is_not_taken() {
     let folder = tempfile::tempdir().unwrap();
