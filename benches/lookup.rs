@@ -1,4 +1,4 @@
-//! What one look-up costs: ours alone, in a loop and in batches, with and without prefetch, beside the standard set.
+//! What one look-up costs: ours alone, in a loop and in batches, beside the standard set.
 //!
 //!     cargo bench --bench lookup              1,000,000 lines
 //!     cargo bench --bench lookup -- 10000000
@@ -11,22 +11,6 @@ use linekeep::index::{Builder, Fingerprint, Fingerprinter, Index};
 use std::collections::HashSet;
 use std::hint::black_box;
 use std::time::Instant;
-
-/// The same source with an empty prefetch: what remains is the order in which a batch touches memory.
-#[path = "."]
-#[allow(dead_code, unreachable_pub)]
-mod without_prefetch {
-    #[path = "../src/index/builder.rs"]
-    pub mod builder;
-    #[path = "../src/index/fingerprint.rs"]
-    pub mod fingerprint;
-    #[path = "../src/index/vector.rs"]
-    pub mod vector;
-
-    mod prefetch {
-        pub(super) fn prefetch<T>(_: &[T], _: usize) {}
-    }
-}
 
 const KEY: [u8; 16] = *b"not a secret one";
 const QUERIES: usize = 200_000;
@@ -53,7 +37,6 @@ fn main() {
 struct Subjects {
     fingerprinter: Fingerprinter,
     index: Index,
-    without_prefetch: without_prefetch::vector::Index,
     set: HashSet<Vec<u8>>,
 }
 
@@ -79,17 +62,10 @@ impl Subjects {
             index.bytes() as f64 / count as f64
         );
 
-        let twin = without_prefetch::fingerprint::Fingerprinter::new(KEY);
-        let builder = without_prefetch::builder::Builder::new(u64::MAX);
-        let mut part = builder.part();
-        for line in &lines {
-            part.push(twin.fingerprint(line)).unwrap();
-        }
-
         let begun = Instant::now();
         let set: HashSet<Vec<u8>> = lines.into_iter().collect();
         println!("std HashSet<Vec<u8>> built in {:.3} s", begun.elapsed().as_secs_f64());
-        Subjects { fingerprinter, index, without_prefetch: builder.build(vec![part], 2), set }
+        Subjects { fingerprinter, index, set }
     }
 }
 
@@ -97,7 +73,6 @@ impl Subjects {
 struct Queries {
     lines: Vec<Vec<u8>>,
     fingerprints: Vec<Fingerprint>,
-    twins: Vec<without_prefetch::fingerprint::Fingerprint>,
 }
 
 impl Queries {
@@ -110,12 +85,7 @@ impl Queries {
             })
             .collect();
         let fingerprinter = Fingerprinter::new(KEY);
-        let twin = without_prefetch::fingerprint::Fingerprinter::new(KEY);
-        Queries {
-            fingerprints: lines.iter().map(|line| fingerprinter.fingerprint(line)).collect(),
-            twins: lines.iter().map(|line| twin.fingerprint(line)).collect(),
-            lines,
-        }
+        Queries { fingerprints: lines.iter().map(|line| fingerprinter.fingerprint(line)).collect(), lines }
     }
 }
 
@@ -138,9 +108,7 @@ const ROWS: &[(&str, Row)] = &[
         found
     }),
     ("batch 16", |subjects, queries| batches::<16>(subjects, queries)),
-    ("batch 16, no prefetch", |subjects, queries| batches_without::<16>(subjects, queries)),
     ("batch 64", |subjects, queries| batches::<64>(subjects, queries)),
-    ("batch 64, no prefetch", |subjects, queries| batches_without::<64>(subjects, queries)),
     ("batch 256", |subjects, queries| batches::<256>(subjects, queries)),
     ("fingerprint of the query, nothing else", |subjects, queries| {
         for line in &queries.lines {
@@ -152,8 +120,8 @@ const ROWS: &[(&str, Row)] = &[
         let mut fingerprints = Vec::with_capacity(64);
         let mut count = 0;
         for lines in queries.lines.chunks(64) {
-            fingerprints.clear();
-            fingerprints.extend(lines.iter().map(|line| subjects.fingerprinter.fingerprint(line)));
+            let lines: Vec<&[u8]> = lines.iter().map(|line| &line[..]).collect();
+            subjects.fingerprinter.fingerprint_batch(&lines, &mut fingerprints);
             let mut found = [false; 64];
             subjects.index.contains_batch(&fingerprints, &mut found[..lines.len()]);
             count += found.iter().filter(|found| **found).count();
@@ -170,16 +138,6 @@ fn batches<const SIZE: usize>(subjects: &Subjects, queries: &Queries) -> usize {
     for fingerprints in queries.fingerprints.chunks(SIZE) {
         let mut found = [false; SIZE];
         subjects.index.contains_batch(fingerprints, &mut found[..fingerprints.len()]);
-        count += found.iter().filter(|found| **found).count();
-    }
-    count
-}
-
-fn batches_without<const SIZE: usize>(subjects: &Subjects, queries: &Queries) -> usize {
-    let mut count = 0;
-    for fingerprints in queries.twins.chunks(SIZE) {
-        let mut found = [false; SIZE];
-        subjects.without_prefetch.contains_batch(fingerprints, &mut found[..fingerprints.len()]);
         count += found.iter().filter(|found| **found).count();
     }
     count

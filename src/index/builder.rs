@@ -41,10 +41,7 @@ impl Builder {
     /// only [`Builder::build`] sees that it is the same.
     #[must_use]
     pub fn new(ceiling: u64) -> Builder {
-        let ceiling = usize::try_from(ceiling).unwrap_or(usize::MAX);
-        // Places in the directory have 32 bits.
-        let most = seek(u32::MAX as usize, ceiling / size_of::<u128>(), |lines| bytes_of(lines + 1) <= ceiling);
-        Builder { room: Arc::new(Room { most, taken: AtomicUsize::new(0) }) }
+        Builder { room: Arc::new(Room { most: most_within(ceiling), taken: AtomicUsize::new(0) }) }
     }
 
     /// An empty part, for one thread.
@@ -58,6 +55,13 @@ impl Builder {
     pub fn build(self, parts: Vec<Part>, threads: usize) -> Index {
         Index::of(parts.into_iter().map(|mut part| std::mem::take(&mut part.entries)).collect(), threads)
     }
+}
+
+/// The longest list whose index takes no more than this.
+pub(super) fn most_within(ceiling: u64) -> usize {
+    let ceiling = usize::try_from(ceiling).unwrap_or(usize::MAX);
+    // Places in the directory have 32 bits.
+    seek(u32::MAX as usize, ceiling / size_of::<u128>(), |lines| bytes_of(lines + 1) <= ceiling)
 }
 
 impl Room {

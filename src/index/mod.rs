@@ -8,8 +8,10 @@
 //! PRF (SipHash-1-3, 128 bits) under a secret that no peer knows: for a hundred million lines, below 2^-101.
 
 mod builder;
+mod entry;
 mod fingerprint;
-mod prefetch;
+mod machine;
+mod sorting;
 mod vector;
 
 pub use builder::{Builder, Full, Part};
