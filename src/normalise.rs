@@ -122,6 +122,21 @@ impl Normalisation {
     /// Why it is no line of the list. A query of that kind is not in the list either.
     #[inline]
     pub fn apply<'a>(&self, line: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], Skipped> {
+        let line = self.cut(line)?;
+        if self.case == Case::IgnoreAscii && has_upper_case(line) {
+            room.clear();
+            room.extend(line.iter().map(u8::to_ascii_lowercase));
+            return Ok(room);
+        }
+        Ok(line)
+    }
+
+    /// The same but for letters, which stay as they are: with [`Case::Keep`] that is all there is to do.
+    ///
+    /// # Errors
+    /// As [`Normalisation::apply`].
+    #[inline]
+    pub fn cut<'a>(&self, line: &'a [u8]) -> Result<&'a [u8], Skipped> {
         let mut line = self.line_ending.strip(line);
         if self.whitespace == Whitespace::Trim {
             line = trimmed(line);
@@ -131,11 +146,6 @@ impl Normalisation {
         }
         if self.comment.is_some_and(|mark| mark.begins(line, self.case)) {
             return Err(Skipped::Comment);
-        }
-        if self.case == Case::IgnoreAscii && has_upper_case(line) {
-            room.clear();
-            room.extend(line.iter().map(u8::to_ascii_lowercase));
-            return Ok(room);
         }
         Ok(line)
     }

@@ -2,9 +2,10 @@
 //! who wait; it began after each of them came.
 
 use super::choice::{Choice, Way};
+use super::counting::Counts;
 use super::keeper::Keeper;
 use super::list::{Ask, REFUSED_FOR};
-use super::load::{self, Counts, RESCANS};
+use super::load::{self, RESCANS};
 use super::locate::Sight;
 use super::telling::too_old;
 use super::{Fault, guard, scan};

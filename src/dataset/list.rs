@@ -3,9 +3,10 @@
 
 use super::Fault;
 use super::choice::Choice;
+use super::counting::Counts;
 use super::generation::{Generation, Memory};
 use super::guard;
-use super::load::{Counts, Cursor, Loaded};
+use super::load::{Cursor, Loaded};
 use super::locate::Sight;
 use super::stamp::World;
 use super::watch::Watch;

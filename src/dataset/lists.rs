@@ -3,9 +3,12 @@
 use super::list::{Check, Core, List};
 use super::summary::Summary;
 use crate::index::{Fingerprint, Fingerprinter};
-use crate::normalise::Normalisation;
+use crate::normalise::{Case, Normalisation};
 use crate::protocol::{Answer, Reason};
 use std::sync::Arc;
+
+/// Queries that are hashed together; larger batches are hashed one by one.
+const TOGETHER: usize = 64;
 
 /// Every configured list, each with what stands for it now.
 pub struct Lists {
@@ -209,6 +212,18 @@ impl Lists {
     fn fingerprint(&self, rule: &Normalisation, queries: &[&[u8]], scratch: &mut Scratch) {
         scratch.fingerprints.clear();
         scratch.of.clear();
+        if rule.case == Case::Keep && queries.len() <= TOGETHER {
+            // Queries that stay where they are can be hashed together, which is several times faster.
+            let mut lines: [&[u8]; TOGETHER] = [b""; TOGETHER];
+            for (place, query) in queries.iter().enumerate() {
+                if let Ok(line) = rule.cut(query) {
+                    lines[scratch.of.len()] = line;
+                    scratch.of.push(place);
+                }
+            }
+            self.fingerprinter.fingerprint_batch(&lines[..scratch.of.len()], &mut scratch.fingerprints);
+            return;
+        }
         for (place, query) in queries.iter().enumerate() {
             if let Ok(line) = rule.apply(query, &mut scratch.room) {
                 scratch.fingerprints.push(self.fingerprinter.fingerprint(line));

@@ -1,6 +1,7 @@
 //! From a sight of files to an index of their lines, on several threads. What is read is proven: everything was settled
 //! before the first byte, and is the same after the last. Knows files and the index, not which list is in service.
 
+use super::counting::{Counting, Counts};
 use super::fault::Fault;
 use super::locate::{Seen, Sight};
 use super::network;
@@ -8,8 +9,7 @@ use super::reading::{self, Block, Halt, Visitor};
 use super::stamp::{self, Stamp, World};
 use super::watch::Watch;
 use crate::config::{Dataset, Writer};
-use crate::index::{Builder, Fingerprint, Fingerprinter, Full, Index, Part};
-use crate::normalise::{Normalisation, Skipped};
+use crate::index::{Builder, Fingerprinter, Full, Index, Part};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -21,62 +21,6 @@ pub(super) const RESCANS: usize = 2;
 
 /// Bytes by which the end of what was read is known again.
 const LAST_BYTES: u64 = 256;
-
-/// What the lines of something come to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    /// Lines of the list.
-    pub(super) lines: u64,
-    /// Bytes of the longest.
-    pub(super) longest: u64,
-    /// Lines of which nothing is left.
-    pub(super) empty: u64,
-    /// Lines that are comments.
-    pub(super) comments: u64,
-    /// Lines too long to be asked for.
-    pub(super) too_long: u64,
-    /// Of all fingerprints, modulo 2^128: two texts of equal sum have the same lines, whatever their order. Their
-    /// makers do not know the key.
-    pub(super) sum: u128,
-}
-
-impl Counts {
-    pub(super) fn add(&mut self, other: &Counts) {
-        self.lines += other.lines;
-        self.longest = self.longest.max(other.longest);
-        self.empty += other.empty;
-        self.comments += other.comments;
-        self.too_long += other.too_long;
-        self.sum = self.sum.wrapping_add(other.sum);
-    }
-
-    /// Takes one raw line, without its LF: its fingerprint, if it is a line of the list.
-    pub(super) fn take(
-        &mut self,
-        line: &[u8],
-        normalisation: &Normalisation,
-        fingerprinter: &Fingerprinter,
-        room: &mut Vec<u8>,
-    ) -> Option<Fingerprint> {
-        match normalisation.apply(line, room) {
-            Ok(line) => {
-                let fingerprint = fingerprinter.fingerprint(line);
-                self.lines += 1;
-                self.longest = self.longest.max(line.len() as u64);
-                self.sum = self.sum.wrapping_add(fingerprint.bits());
-                Some(fingerprint)
-            }
-            Err(Skipped::Empty) => {
-                self.empty += 1;
-                None
-            }
-            Err(Skipped::Comment) => {
-                self.comments += 1;
-                None
-            }
-        }
-    }
-}
 
 /// How far a file of an `appends` list was read, and what that came to.
 #[derive(Clone, Debug)]
@@ -183,9 +127,8 @@ impl Job<'_> {
         let appends = self.dataset.writer == Writer::Appends;
         let threads = reading::threads();
         let readers = reading::read_all(files, blocks, threads, || Indexing {
-            job: self,
             part: builder.part(),
-            room: Vec::new(),
+            counting: Counting::new(self.dataset.normalisation, self.fingerprinter),
             files: vec![FileCounts::default(); files.len()],
             earlier: distinct.iter().map(|seen| self.earlier_of(seen).map_or(0, |cursor| cursor.at)).collect(),
             appends,
@@ -278,9 +221,8 @@ struct FileCounts {
 
 /// One thread's part of the reading.
 struct Indexing<'a> {
-    job: &'a Job<'a>,
+    counting: Counting<'a>,
     part: Part,
-    room: Vec<u8>,
     files: Vec<FileCounts>,
     earlier: Vec<u64>,
     appends: bool,
@@ -301,16 +243,9 @@ impl Visitor for Indexing<'_> {
         if self.appends && !ended {
             return Ok(());
         }
-        let mut counts = Counts::default();
-        let (normalisation, fingerprinter) = (&self.job.dataset.normalisation, self.job.fingerprinter);
-        let mut rest = piece;
-        while !rest.is_empty() {
-            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            let (line, behind) = rest.split_at(end);
-            if let Some(fingerprint) = counts.take(line, normalisation, fingerprinter, &mut self.room) {
-                self.part.push(fingerprint)?;
-            }
-            rest = behind.get(1..).unwrap_or(&[]);
+        let (fingerprints, counts) = self.counting.take(piece);
+        for fingerprint in fingerprints {
+            self.part.push(*fingerprint)?;
         }
         if let Some(whole) = self.counts(block) {
             whole.add(&counts);

@@ -6,6 +6,7 @@
 //! | `watch` | the second witness: writes that end while nobody looks |
 //! | `locate` | from a list's paths to its files |
 //! | `reading` | files in pieces of whole lines, on several threads |
+//! | `counting` | from raw lines to fingerprints and counts |
 //! | `load` | from files to an index, proven unchanged meanwhile |
 //! | `generation` | an index in service; the memory of all of them |
 //! | `guard` | what a generation has to be |
@@ -16,6 +17,7 @@
 
 mod asked;
 mod choice;
+mod counting;
 mod fault;
 mod generation;
 mod guard;

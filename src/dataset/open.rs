@@ -1,10 +1,11 @@
 //! Putting lists into service: at start, and at reload beside those that are in service already.
 
 use super::choice::{Choice, Way};
+use super::counting::Counts;
 use super::fault::Kind;
 use super::guard::{self, Candidate};
 use super::list::{Common, Core, List, Refused, Standing};
-use super::load::{self, Counts, Job, RESCANS};
+use super::load::{self, Job, RESCANS};
 use super::locate::Sight;
 use super::stamp::Kernel;
 use super::telling::{entered, tell_faults, tell_loaded, tell_scan, too_old};

@@ -1,10 +1,10 @@
 //! Answers by reading the files: for a list that changed, until its index is built, and for lists that have none.
 //! Reads as an index is read, and compares lines instead of keeping them.
 
-use super::load::Counts;
+use super::counting::{Counts, raw_lines};
 use super::reading::{self, Block, Visitor};
 use crate::config::{Dataset, Writer};
-use crate::normalise::{Normalisation, Skipped};
+use crate::normalise::Normalisation;
 use memchr::memmem::Finder;
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -124,16 +124,11 @@ struct Scanning<'a> {
 impl Scanning<'_> {
     fn line(&mut self, line: &[u8]) {
         let counts = &mut self.scanned.counts;
-        match self.normalisation.apply(line, &mut self.room) {
-            Ok(line) => {
-                counts.lines += 1;
-                counts.longest = counts.longest.max(line.len() as u64);
-                if let Some(found) = self.wanted.place(line).and_then(|place| self.scanned.found.get_mut(place)) {
-                    *found = true;
-                }
-            }
-            Err(Skipped::Empty) => counts.empty += 1,
-            Err(Skipped::Comment) => counts.comments += 1,
+        let line = self.normalisation.apply(line, &mut self.room);
+        counts.note(line);
+        let place = line.ok().and_then(|line| self.wanted.place(line));
+        if let Some(found) = place.and_then(|place| self.scanned.found.get_mut(place)) {
+            *found = true;
         }
     }
 
@@ -180,13 +175,7 @@ impl Visitor for Scanning<'_> {
             self.finders = Some(finders);
             return Ok(());
         }
-        let mut rest = piece;
-        while !rest.is_empty() {
-            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            let (line, behind) = rest.split_at(end);
-            self.line(line);
-            rest = behind.get(1..).unwrap_or(&[]);
-        }
+        raw_lines(piece).for_each(|line| self.line(line));
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! Reading on: the lines that came behind what was read of an `appends` list.
 
 use super::Fault;
+use super::counting::{Counting, Counts};
 use super::generation::Generation;
 use super::list::{Core, Standing};
-use super::load::{self, Counts, Cursor};
+use super::load::{self, Cursor};
 use super::locate::Sight;
 use super::network;
 use super::reading::{self, Block, Halt, Visitor};
@@ -50,7 +51,8 @@ pub(super) fn read_on(
             return Ok(None);
         }
         let (from, to) = (cursor.at, seen.stamp.size());
-        let mut growth = Growth { core, generation, counts: Counts::default(), room: Vec::new(), unended: None };
+        let counting = Counting::new(core.dataset.normalisation, &core.common.fingerprinter);
+        let mut growth = Growth { counting, generation, counts: Counts::default(), unended: None };
         match reading::read_block(&file, &Block { file: 0, from, to }, to, &mut room, &mut growth) {
             Ok(()) => {}
             Err(Halt::Io(error)) => return Err(fault(&error)),
@@ -80,10 +82,9 @@ fn no_room(core: &Core, path: &Path) -> Fault {
 struct NoRoom;
 
 struct Growth<'a> {
-    core: &'a Core,
+    counting: Counting<'a>,
     generation: &'a Generation,
     counts: Counts,
-    room: Vec<u8>,
     unended: Option<u64>,
 }
 
@@ -94,11 +95,9 @@ impl Visitor for Growth<'_> {
         if !ended {
             return Ok(());
         }
-        let (normalisation, fingerprinter) = (&self.core.dataset.normalisation, &self.core.common.fingerprinter);
-        let lines = piece.strip_suffix(b"\n").unwrap_or(piece).split(|byte| *byte == b'\n');
-        let fingerprints: Vec<_> =
-            lines.filter_map(|line| self.counts.take(line, normalisation, fingerprinter, &mut self.room)).collect();
-        if self.generation.grow(&fingerprints) { Ok(()) } else { Err(NoRoom) }
+        let (fingerprints, counts) = self.counting.take(piece);
+        self.counts.add(&counts);
+        if self.generation.grow(fingerprints) { Ok(()) } else { Err(NoRoom) }
     }
 
     fn too_long(&mut self, _: &Block) {

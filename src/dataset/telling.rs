@@ -2,9 +2,10 @@
 
 use super::Fault;
 use super::choice::{Choice, Way};
+use super::counting::Counts;
 use super::generation::Generation;
 use super::list::{Common, Core, Standing};
-use super::load::{Counts, Loaded};
+use super::load::Loaded;
 use crate::config::{Dataset, Freshness, Search, Writer};
 use crate::event::Event;
 use std::sync::Arc;
