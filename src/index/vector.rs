@@ -108,7 +108,7 @@ pub(super) fn bytes_of(entries: usize) -> usize {
 /// Bits of a fingerprint that are compared in an index of that many entries: those stored, and those that slots imply.
 #[cfg(test)]
 pub(super) fn bits_of(entries: usize) -> u32 {
-    if entries < LEAST_NARROW { Wide::BITS } else { 8 * size_of::<Narrow>() as u32 + slot_bits(entries) }
+    if entries < LEAST_NARROW { Wide::BITS } else { 3 * u32::BITS + slot_bits(entries) }
 }
 
 /// Entries of one width.
