@@ -62,6 +62,26 @@ fn every_link_leads_to_a_file() {
     assert!(links > 10, "only {links} links found");
 }
 
+/// `make bench` writes it; a run that broke off, or a way that was lost, would leave a table short.
+#[test]
+fn the_performance_report_has_figures_for_every_way() {
+    let report = rows(&read("docs/performance/README.md"));
+    let is_figure = |cell: &String| cell.replace(',', "").parse::<f64>().is_ok_and(|figure| figure > 0.0);
+    let figures = |way: &str| {
+        let of_it = report.iter().filter(|cells| cells.first().is_some_and(|first| first == way));
+        of_it.filter(|cells| cells.iter().skip(1).all(is_figure)).count()
+    };
+    // Two lists; in each, look-ups for three mixes of queries and the build.
+    for way in ["linekeep", "hashbrown + ahash", "hash set (std)", "binary search", "fst"] {
+        assert_eq!(figures(way), 8, "{way}");
+    }
+    for way in ["memory-mapped scan", "substring search", "linear scan", "streaming"] {
+        assert_eq!(figures(way), 2, "{way}");
+    }
+    let ratios = report.iter().filter(|cells| cells.iter().any(|cell| cell.starts_with("**")));
+    assert_eq!(ratios.count(), 12, "rows of ratios");
+}
+
 /// The rows of every table, heads and rules included, as their cells.
 fn rows(text: &str) -> Vec<Vec<String>> {
     let lines = text.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'));

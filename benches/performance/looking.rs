@@ -119,7 +119,7 @@ impl Rounds {
         Spread::of_ratios(&self.looks[&(name, mix, mode)], &self.reads)
     }
 
-    /// The fingerprint of a query by a dependent read.
+    /// The fingerprint of a query, made in batches, by a dependent read.
     pub(crate) fn fingerprint_by_read(&self, mix: Mix) -> Spread {
         Spread::of_ratios(&self.fingerprints[&mix], &self.reads)
     }
@@ -161,7 +161,7 @@ pub(crate) fn rounds(
                     })
                 };
                 let fingerprints = time(&fingerprint);
-                if mode == Mode::Loop {
+                if mode == Mode::Batch(64) {
                     rounds.fingerprints.entry(*mix).or_default().push(fingerprints);
                 }
                 for (name, way) in ways.iter().filter(|(name, _)| [Name::Ours, Name::Hashbrown].contains(name)) {
