@@ -109,6 +109,8 @@ fn median(kind: Kind, (name, mix, mode): (Name, Mix, Mode), folder: &Path) -> f6
 pub(crate) struct Rounds {
     /// A read that depends on the one before.
     pub(crate) reads: Vec<f64>,
+    /// The same over as many bytes as the text has.
+    pub(crate) wide_reads: Vec<f64>,
     looks: BTreeMap<(Name, Mix, Mode), Vec<f64>>,
     fingerprints: BTreeMap<Mix, Vec<f64>>,
 }
@@ -117,6 +119,11 @@ impl Rounds {
     /// A way by a dependent read.
     pub(crate) fn by_read(&self, name: Name, mix: Mix, mode: Mode) -> Spread {
         Spread::of_ratios(&self.looks[&(name, mix, mode)], &self.reads)
+    }
+
+    /// Of a way by a dependent read over as many bytes as the text has.
+    pub(crate) fn by_wide_read(&self, name: Name, mix: Mix, mode: Mode) -> Spread {
+        Spread::of_ratios(&self.looks[&(name, mix, mode)], &self.wide_reads)
     }
 
     /// The fingerprint of a query, made in batches, by a dependent read.
@@ -135,11 +142,12 @@ pub(crate) fn rounds(
     ways: &[(Name, Box<dyn Way + '_>)],
     mixes: &[(Mix, Queries)],
     form: &Form,
-    pages: Pages,
+    (pages, text_bytes): (Pages, u64),
 ) -> Rounds {
     const STEPS: usize = 200_000;
     let ours = ways.iter().find(|(name, _)| *name == Name::Ours).unwrap();
     let mut chase = Chase::over(ours.1.bytes(), pages);
+    let mut wide = Chase::over(text_bytes, pages);
     let fingerprint = FingerprintOnly::new();
     let mut rounds = Rounds::default();
     let modes = [Mode::Alone, Mode::Loop, Mode::Batch(64)];
@@ -148,6 +156,9 @@ pub(crate) fn rounds(
     for round in 0..form.rounds {
         rounds.reads.push(nanoseconds(STEPS, || {
             black_box(chase.walk(STEPS));
+        }));
+        rounds.wide_reads.push(nanoseconds(STEPS, || {
+            black_box(wide.walk(STEPS));
         }));
         for (mix, lines) in &mixes {
             for (turn, mode) in modes.into_iter().enumerate() {

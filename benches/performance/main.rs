@@ -5,7 +5,7 @@
 //!     make bench LINES=N     so many lines, all measurements; writes target/performance/
 //!
 //! In the order of a run: `form` says how much, `corpus` makes lists and queries, `building` builds every `way` in a
-//! process of its own, `looking` asks them, `report` writes. The ways are in `ours`, `tables` and `scans`.
+//! process of its own, `looking` asks them, `fresh` asks what freshness costs, `report` writes. The ways are in `ours`, `tables` and `scans`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod building;
@@ -13,6 +13,7 @@ mod charts;
 mod corpus;
 mod fenced;
 mod form;
+mod fresh;
 mod limit;
 mod looking;
 mod machine;
@@ -51,7 +52,8 @@ fn main() -> ExitCode {
     };
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let all: Vec<Measured> = Kind::ALL.into_iter().map(|kind| measure(kind, &form, folder.path())).collect();
-    report::write(&form, &all);
+    let fresh = fresh::measure(folder.path(), &form);
+    report::write(&form, &all, &fresh);
     ExitCode::SUCCESS
 }
 
@@ -74,7 +76,7 @@ fn measure(kind: Kind, form: &Form, folder: &Path) -> Measured {
 
     let estimates = folder.join("criterion");
     let mut looks = looking::measure(kind, &built, &mixes, form, &estimates);
-    let rounds = looking::rounds(&built, &mixes, form, pages);
+    let rounds = looking::rounds(&built, &mixes, form, (pages, text.len() as u64));
     looks.extend(looking::measure_scans(kind, &scans, &few, form, &estimates));
     Measured { kind, lines: form.lines, bytes: text.len() as u64, building, looks, rounds, pages }
 }

@@ -1,13 +1,16 @@
 //! All use of linekeep: its index for look-ups, its loading of lists for the build. Nothing else in the benches names it.
 
 use crate::way::Way;
-use linekeep::dataset::{Common, Kernel, Memory};
+use linekeep::dataset::{Common, Kernel, Lists, Memory, Scratch};
 use linekeep::event::Teller;
 use linekeep::index::{Builder, Fingerprint, Fingerprinter, Index};
+use linekeep::protocol::Answer;
 use linekeep::{config, dataset};
 use std::cell::RefCell;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 const KEY: [u8; 16] = *b"not a secret one";
 
@@ -78,10 +81,50 @@ impl Way for FingerprintOnly {
 
 /// Loads the file as the daemon does at start, and calls `with` what the index takes while it is there.
 pub(crate) fn load<T>(path: &Path, with: impl FnOnce(u64) -> T) -> T {
+    with(open(path, "on-reload").memory())
+}
+
+/// A list of one file, or of everything in a folder, ready to be asked as a session asks.
+pub(crate) struct Asked(Lists);
+
+impl Asked {
+    pub(crate) fn open(path: &Path, freshness: &str) -> Asked {
+        Asked(open(path, freshness))
+    }
+
+    pub(crate) fn ask(&self, query: &[u8], scratch: &mut Scratch) -> Answer {
+        let mut answers = [Answer::NotFound];
+        let selection = self.0.select(None);
+        let queries = [query];
+        let ready = {
+            let asking = pin!(self.0.answer_batch(&selection, &queries, &mut answers, scratch));
+            asking.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        assert!(ready, "a list that does not change needs no waiting");
+        answers[0]
+    }
+}
+
+fn open(path: &Path, freshness: &str) -> Asked {
+        Asked(open(path, freshness))
+    }
+
+    pub(crate) fn ask(&self, query: &[u8], scratch: &mut Scratch) -> Answer {
+        let mut answers = [Answer::NotFound];
+        let selection = self.0.select(None);
+        let asking = pin!(self.0.answer_batch(&selection, &[query], &mut answers, scratch));
+        match asking.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(()) => answers[0],
+            Poll::Pending => panic!("a list that does not change needs no waiting"),
+        }
+    }
+}
+
+fn open(path: &Path, freshness: &str) -> Lists {
     // A configuration as it is typed, so that keys with defaults may come and go.
     let typed = format!(
         "[[listener]]\nname = \"l\"\naddress = \"127.0.0.1:1\"\nallow = [\"127.0.0.1\"]\ntransport = \"plain\"\n\
-         client = \"c\"\n[[dataset]]\nname = \"d\"\npaths = {:?}\n[[client]]\nname = \"c\"\n",
+         client = \"c\"\n[[dataset]]\nname = \"d\"\npaths = {:?}\nfreshness = {freshness:?}\n[[client]]\nname = \"c\"\n",
         path.to_str().unwrap()
     );
     let config = config::parse(&typed, Path::new("/bench.toml")).unwrap_or_else(|faults| panic!("{faults:?}"));
@@ -94,5 +137,5 @@ pub(crate) fn load<T>(path: &Path, with: impl FnOnce(u64) -> T) -> T {
     };
     let opened = dataset::open(&config.datasets, &common, None).unwrap_or_else(|faults| panic!("{faults:?}"));
     assert!(opened.faults.is_empty(), "{:?}", opened.faults);
-    with(opened.lists.memory())
+    opened.lists
 }

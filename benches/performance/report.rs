@@ -4,6 +4,7 @@
 use crate::building::Building;
 use crate::corpus::{Kind, Mix};
 use crate::form::Form;
+use crate::fresh::Fresh;
 use crate::looking::{Look, Rounds};
 use crate::machine::Pages;
 use crate::plot::{grouped, short};
@@ -27,7 +28,7 @@ pub(crate) struct Measured {
 }
 
 /// Writes the report and its plots, in place of what was there.
-pub(crate) fn write(form: &Form, all: &[Measured]) {
+pub(crate) fn write(form: &Form, all: &[Measured], fresh: &[Fresh]) {
     let folder = form.report_folder();
     std::fs::create_dir_all(&folder).unwrap();
     let mut text = head(form, all);
@@ -41,6 +42,7 @@ pub(crate) fn write(form: &Form, all: &[Measured]) {
     for measured in all {
         text += &building(measured);
     }
+    text += &freshness(fresh);
     text += &method(form);
     for (name, bars) in all.iter().flat_map(|measured| charts::of(measured, &form.modes)) {
         std::fs::write(folder.join(name), bars.svg()).unwrap();
@@ -68,7 +70,8 @@ fn head(form: &Form, all: &[Measured]) -> String {
          one that is shared.\n\n\
          ## In short\n\n\
          A *dependent read* is the least that any look-up in memory costs that is not in a cache: reads at random \
-         places, each known only when the one before has arrived, over as many bytes as the index takes. Ours include \
+         places, each known only when the one before has arrived; over as many bytes as the index takes, and over as many as \
+         the text has, as the width decides what the processor's caches and tables still hold. Ours include \
          the fingerprint of the query. Each figure is the median of {} rounds in which all were measured in turn, with \
          the least and the most of them.\n",
         form.command(),
@@ -81,9 +84,10 @@ fn head(form: &Form, all: &[Measured]) -> String {
 fn ratios(measured: &Measured) -> String {
     let Measured { rounds, building, .. } = measured;
     let mut text = format!(
-        "\n**{}**; a dependent read took {:.0} ns, the index and the reads in pages of the same kind ({}).\n\n| | misses | half of each | hits | aim |\n| --- | --- | --- | --- | --- |\n",
+        "\n**{}**; a dependent read took {:.0} ns over the bytes of the index, {:.0} ns over those of the text; the index and the reads in pages of the same kind ({}).\n\n| | misses | half of each | hits | aim |\n| --- | --- | --- | --- | --- |\n",
         capital(measured.kind.title()),
         Spread::of(rounds.reads.clone()).median,
+        Spread::of(rounds.wide_reads.clone()).median,
         measured.pages.title()
     );
     let mut row = |what: &str, of: &dyn Fn(Mix) -> Spread, aim| {
@@ -92,9 +96,16 @@ fn ratios(measured: &Measured) -> String {
         let _ = writeln!(text, "| {what} | {cells} | {aim} |");
     };
     let batch = Mode::Batch(64);
-    row("linekeep, one alone : a dependent read", &|mix| rounds.by_read(Name::Ours, mix, Mode::Alone), "at most 1.3");
-    row("linekeep, in batches of 64 : a dependent read", &|mix| rounds.by_read(Name::Ours, mix, batch), "at most 0.35");
-    row("of that, the fingerprint : a dependent read", &|mix| rounds.fingerprint_by_read(mix), "");
+    let ours = Name::Ours;
+    row("linekeep alone : read over the index's bytes", &|mix| rounds.by_read(ours, mix, Mode::Alone), "at most 1.3");
+    row(
+        "linekeep alone : read over the text's bytes",
+        &|mix| rounds.by_wide_read(ours, mix, Mode::Alone),
+        "at most 1.3",
+    );
+    row("batches of 64 : read over the index's bytes", &|mix| rounds.by_read(ours, mix, batch), "at most 0.35");
+    row("batches of 64 : read over the text's bytes", &|mix| rounds.by_wide_read(ours, mix, batch), "at most 0.35");
+    row("of that, the fingerprint : read over the index's bytes", &|mix| rounds.fingerprint_by_read(mix), "");
     let other = Name::Hashbrown;
     row("hashbrown + ahash : linekeep, in a loop", &|mix| rounds.by_ours(other, mix, Mode::Loop), "hits: at least 1");
     row("hashbrown + ahash : linekeep, batches of 64", &|mix| rounds.by_ours(other, mix, batch), "hits: at least 1.5");
@@ -168,6 +179,23 @@ fn building(measured: &Measured) -> String {
             built.held as f64 / lines,
             short(built.peak as f64 / 1e6)
         );
+    }
+    text
+}
+
+fn freshness(fresh: &[Fresh]) -> String {
+    let mut text = format!(
+        "\n## What freshness at every query costs\n\n\
+         One query to a list of so many files in one folder, alone on its thread: with `freshness = \"on-reload\"`, and with \
+         `\"on-query\"` while nothing changes. The difference is the look at every file, at the folder, and at what the kernel \
+         heard; it is paid once for a batch of queries, however many they are.\n\n\
+         | files | on-reload, ns | on-query, ns | the look, µs a batch |\n{}\n",
+        rule(3)
+    );
+    for Fresh { files, on_reload, on_query } in fresh {
+        let look = Spread::of(on_query.iter().zip(on_reload).map(|(with, without)| (with - without) / 1e3).collect());
+        let [with, without] = [on_query, on_reload].map(|all| short(Spread::of(all.clone()).median));
+        let _ = writeln!(text, "| {files} | {without} | {with} | {} |", spread(look));
     }
     text
 }

@@ -92,9 +92,10 @@ const MAX_INDEX_BYTES: Key<u64> = Key {
     name: "max-index-bytes",
     default: Some("\"4 GiB\""),
     allowed: "bytes, as a whole number or as \"512 MiB\", from 1 MiB to 1024 TiB",
-    meaning: "The memory ceiling: what the indexes of all lists may take together, old and new ones included. A line takes 16 bytes, \
-        however long it is; one that was appended since its index was built, 40. A load that would take more is refused: the \
-        last good generation stays, or, with `freshness = \"on-query\"`, the files are searched instead.",
+    meaning: "The memory ceiling: what the indexes of all lists may take together, old and new ones included. A line takes 12 bytes \
+        (16 in lists below some 120,000 lines), however long it is; one that was appended since its index was built, 40. While one \
+        list is read, each of its lines takes 16 bytes besides. A load that would take more is refused: the last good generation \
+        stays, or, with `freshness = \"on-query\"`, the files are searched instead.",
     read: key::bytes::<{ 1 << 20 }>,
 };
 
