@@ -94,29 +94,13 @@ impl Asked {
 
     pub(crate) fn ask(&self, query: &[u8], scratch: &mut Scratch) -> Answer {
         let mut answers = [Answer::NotFound];
-        let selection = self.0.select(None);
-        let queries = [query];
+        let (selection, queries) = (self.0.select(None), [query]);
         let ready = {
             let asking = pin!(self.0.answer_batch(&selection, &queries, &mut answers, scratch));
             asking.poll(&mut Context::from_waker(Waker::noop())).is_ready()
         };
         assert!(ready, "a list that does not change needs no waiting");
         answers[0]
-    }
-}
-
-fn open(path: &Path, freshness: &str) -> Asked {
-        Asked(open(path, freshness))
-    }
-
-    pub(crate) fn ask(&self, query: &[u8], scratch: &mut Scratch) -> Answer {
-        let mut answers = [Answer::NotFound];
-        let selection = self.0.select(None);
-        let asking = pin!(self.0.answer_batch(&selection, &[query], &mut answers, scratch));
-        match asking.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(()) => answers[0],
-            Poll::Pending => panic!("a list that does not change needs no waiting"),
-        }
     }
 }
 
