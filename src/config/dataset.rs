@@ -109,8 +109,8 @@ const MAX_AGE: Key<Duration> = Key {
     name: "max-age",
     default: None,
     allowed: "a time from \"1s\" to \"10years\", such as \"36h\" or \"7d\"",
-    meaning: "A guard: how old the oldest of its files may be, now minus its time of modification. `stale` says what is \
-        answered of a list that is older.",
+    meaning: "A guard: how old the oldest of its files may be, now minus its time of modification (which `wget`, `rsync -t` and \
+        the like take from the sender). `stale` says what is answered of a list that is older.",
     read: key::time::<{ key::SECOND }, { 10 * key::YEAR }>,
 };
 const STALE: Key<Stale> = Key {

@@ -38,7 +38,7 @@ const TRANSPORT: Key<Transport> = Key {
 const MODE: Key<ModeName> = Key {
     name: "mode",
     default: None,
-    allowed: "\"psk\", \"certificate\", \"either\" or \"none\"",
+    allowed: "\"psk\", \"certificate\", \"either\" or \"none\" (needed by transport tls, and for it alone)",
     meaning: "What proves who a client is: a key of the keyring, a client certificate, one of the two, or nothing: then \
         everybody in `allow` is the client that `client` names, and the daemon says so aloud at start.",
     read: |value| {
@@ -98,8 +98,8 @@ const CLIENT: Key<String> = Key {
     name: "client",
     default: None,
     allowed: key::NAME,
-    meaning: "Who everybody is, where nobody is asked (mode none, transport plain). If a `[[client]]` has this name, its \
-        datasets hold; else every list may be asked.",
+    meaning: "Who everybody is, where nobody is asked: mode none and transport plain need it. If a `[[client]]` has this \
+        name, its datasets hold; else every list may be asked.",
     read: key::name,
 };
 const ALLOW: Key<Vec<ipnet::IpNet>> = Key {
