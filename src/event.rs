@@ -162,8 +162,11 @@ events! {
     ListLoaded = "list-loaded", Notice, "list loaded"
         { list: Arc<str>, generation: u64, files: usize, lines: u64, distinct: u64, longest: u64, skipped_empty: u64,
           skipped_comment: u64, skipped_long: u64, bytes: u64, milliseconds: u128, memory: u64 }
+    /// A list that is searched by reading its files has another content; there is no index of it to report on.
+    ListChanged = "list-changed", Info, "new content, searched by reading the files"
+        { list: Arc<str>, generation: u64, files: usize, bytes: u64 }
     /// What is there of a list now is not taken into service; `in_service` is what answers instead.
-    ListRefused = "list-refused", Error, "list not taken; what was good before stays in service, if anything was"
+    ListRefused = "list-refused", Error, "list not taken as it is; in-service says what answers"
         { list: Arc<str>, fault: String, in_service: String }
     /// What was wrong with a list is mended.
     ListRestored = "list-restored", Notice, "list is good again" { list: Arc<str> }
@@ -188,7 +191,7 @@ events! {
     SessionEnded = "session-ended", Notice, "session ended"
         { listener: Arc<str>, source: String, client: Arc<str>, reason: SessionEnd, queries: u64, found: u64, invalid: u64, seconds: u64 }
     /// New configuration, keys and certificates are in service, and of each list what could be taken.
-    Reloaded = "reloaded", Notice, "reloaded" { by: String, lists: usize, lines: u64, milliseconds: u128 }
+    Reloaded = "reloaded", Notice, "reloaded" { by: String, lists: usize, list_faults: usize, lines: u64, milliseconds: u128 }
     /// Nothing changed; one event a fault.
     ReloadFailed = "reload-failed", Error, "reload refused; the last good state stays in service" { by: String, fault: String }
     /// A socket could not be accepted.

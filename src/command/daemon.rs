@@ -242,7 +242,8 @@ fn check(file: &Path) -> Result<(), Failure> {
         |fault: &&dataset::Fault| config.datasets.iter().any(|dataset| dataset.required && dataset.name == fault.list);
     let (faults, lost): (Vec<_>, Vec<_>) = found.iter().partition(is_required);
     if !faults.is_empty() {
-        return Err(Failure::all(exit::CONFIG, found.iter().map(ToString::to_string).collect()));
+        let lost = lost.iter().map(|fault| format!("warning: {fault}"));
+        return Err(Failure::all(exit::CONFIG, faults.iter().map(ToString::to_string).chain(lost).collect()));
     }
     let lost = lost.iter().map(|fault| format!("{fault}; until that is mended it answers ERROR: list unavailable"));
     for warning in warnings.into_iter().chain(lost) {

@@ -112,7 +112,12 @@ impl Keeper {
         let number = match known {
             Some(number) => number,
             None if standing.sight == sight => standing.number,
-            None => core.next_number(),
+            None => {
+                let generation = core.next_number();
+                let (list, files) = (Arc::clone(&core.dataset.name), sight.distinct().len());
+                core.common.teller.tell(Event::ListChanged { list, generation, files, bytes: sight.bytes() });
+                generation
+            }
         };
         self.content = Some((sight.clone(), number));
         if standing.generation.is_none() {

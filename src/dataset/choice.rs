@@ -3,7 +3,8 @@
 //! 1. `search = "index"` and `"scan"` are obeyed.
 //! 2. An index is built if it lives long enough to pay: the files stay unchanged for at least twice the time that building
 //!    takes, and reading them for each batch of that time would cost more than building once.
-//! 3. What is not known yet counts in favour of the index. A list whose writers only append always has one.
+//! 3. Where building takes next to nothing, there is an index.
+//! 4. What is not known yet counts in favour of the index. A list whose writers only append always has one.
 //!
 //! Pure: knows times and counts, no files.
 
@@ -45,6 +46,9 @@ pub(super) struct Facts {
     between: Vec<(Duration, u64)>,
 }
 
+/// What takes less is not worth a thought.
+const QUICK: Duration = Duration::from_millis(20);
+
 /// Changes that are remembered.
 const REMEMBERED: usize = 8;
 
@@ -68,6 +72,9 @@ impl Facts {
             (Search::Auto, Writer::Any) => {}
         }
         let Some(build) = self.build else { return choice(Way::Index, "nothing is known of it yet") };
+        if build < QUICK {
+            return choice(Way::Index, "building an index takes next to nothing");
+        }
         let scan = self.scan.unwrap_or(build);
         if self.between.is_empty() {
             return choice(Way::Index, "it has not changed yet");
@@ -131,6 +138,13 @@ mod tests {
         changes.iter().for_each(|(after, batches)| facts.changed(MS(*after), *batches));
         let choice = facts.choose(&Dataset { search, writer, ..list(&[]) }, (MS(now.0), now.1));
         assert_eq!(choice.way, way, "{}", choice.reason);
+    }
+
+    #[test]
+    fn a_small_list_has_an_index_however_often_it_changes() {
+        let mut facts = Facts { build: Some(MS(1)), scan: Some(MS(1)), ..Facts::default() };
+        (0..10).for_each(|_| facts.changed(MS(1), 0));
+        assert_eq!(facts.choose(&list(&[]), (MS(0), 0)).way, Way::Index);
     }
 
     #[test]

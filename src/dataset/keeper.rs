@@ -13,6 +13,7 @@ use crate::config::{Freshness, Search, Writer};
 use crate::event::Event;
 use crate::protocol::Reason;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// How often an `on-change` list is looked at. Twice unchanged in its new state, it is read: noticed within a second.
@@ -241,8 +242,13 @@ impl Keeper {
         let mut standing = entered(&core.dataset, &core.common, loaded, number);
         if standing.generation.is_some() {
             // The next change may speak against an index; this one is there.
-            let why = self.facts.choose(&core.dataset, (self.changed_at.elapsed(), u64::MAX));
-            standing.choice = Choice { way: Way::Index, ..why };
+            let asked = core.batches.load(Relaxed) - self.batches_at_change;
+            let choice = self.facts.choose(&core.dataset, (self.changed_at.elapsed(), asked));
+            standing.choice = if choice.way == Way::Index {
+                choice
+            } else {
+                Choice { way: Way::Index, reason: "the index is there already; the next change decides anew".into() }
+            };
         } else {
             self.scan_only = true;
             self.build_again_at = Instant::now() + READ_BAD_AGAIN;

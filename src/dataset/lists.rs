@@ -185,10 +185,14 @@ impl Lists {
         self.lists.is_empty()
     }
 
-    /// Lines of all lists that are in service.
+    /// Lines of all lists that answer, as last counted.
     #[must_use]
     pub fn lines(&self) -> u64 {
-        self.lists.iter().map(|list| list.core.standing.load().counts.lines).sum()
+        let lines = |list: &List| {
+            let standing = list.core.standing.load();
+            if standing.generation.is_some() || standing.fault.is_none() { standing.counts.lines } else { 0 }
+        };
+        self.lists.iter().map(lines).sum()
     }
 
     /// Memory of all indexes in service.

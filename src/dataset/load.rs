@@ -200,7 +200,7 @@ pub(super) fn open_all(
     for seen in sight.distinct() {
         match reading::open(world, &seen.path) {
             Ok((_, stamp)) if !stamp.same_file(&seen.stamp) => return Ok(None),
-            Ok((file, _)) => match network::refuse(dataset, &file) {
+            Ok((file, _)) => match network::refuse(dataset, &file).and_then(|()| ends(world, &file, &seen.stamp)) {
                 Ok(()) => files.push((file, seen.stamp.size())),
                 Err(why) => faults.push(Fault::new(dataset, &seen.path, &why)),
             },
@@ -208,6 +208,17 @@ pub(super) fn open_all(
         }
     }
     if faults.is_empty() { Ok(Some(files)) } else { Err(faults) }
+}
+
+/// Refuses a file that has more bytes than it says: those of /proc are made up while they are read, and have no state that
+/// a stamp could tell.
+fn ends(world: &dyn World, file: &File, stamp: &Stamp) -> Result<(), String> {
+    let beyond = file.read_at(&mut [0], stamp.size()).map_err(|error| error.to_string())?;
+    let still = world.fstat(file).is_ok_and(|now| now.size() == stamp.size());
+    if beyond == 0 || !still {
+        return Ok(());
+    }
+    Err(format!("has more bytes than the {} it says; make a plain copy of it", stamp.size()))
 }
 
 /// Counts of one file: of the lines that were read earlier already, and of those behind.

@@ -212,13 +212,7 @@ pub fn check(datasets: &[Dataset]) -> Vec<Fault> {
     for dataset in datasets {
         let sight = Sight::look(&Kernel, &dataset.paths);
         faults.extend(sight.faults.iter().map(|(path, why)| Fault::new(dataset, path, why)));
-        for seen in sight.distinct() {
-            match reading::open(&Kernel, &seen.path) {
-                Ok((file, _)) => faults
-                    .extend(network::refuse(dataset, &file).err().map(|why| Fault::new(dataset, &seen.path, &why))),
-                Err(error) => faults.push(Fault::new(dataset, &seen.path, &error)),
-            }
-        }
+        faults.extend(load::open_all(&Kernel, dataset, &sight).err().into_iter().flatten());
     }
     faults
 }

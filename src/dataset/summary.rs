@@ -1,6 +1,7 @@
 //! What status says of a list.
 
 use super::list::Core;
+use super::telling::too_old;
 use crate::config::{Freshness, Stale};
 use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Summary {
     /// Its name.
     pub name: String,
-    /// `good`, `stale` or `unavailable`: what a query would meet, as far as is known without looking at the files.
+    /// `good`, `stale` (older than `max-age`) or `unavailable`, as far as is known without looking at the files.
     pub state: String,
     /// When its files are looked at.
     pub freshness: String,
@@ -56,12 +57,15 @@ impl Summary {
         let (dataset, counts) = (&core.dataset, &standing.counts);
         let by_query = dataset.freshness == Freshness::OnQuery;
         let good = if by_query { standing.fault.is_none() } else { standing.generation.is_some() };
-        let state = match (good, core.is_old(&standing.sight)) {
+        let age = core.age(&standing.sight);
+        let state = match (good, age) {
             (false, _) => "unavailable",
-            (true, true) if by_query => "unavailable",
-            (true, true) if dataset.stale == Stale::Error => "stale",
-            (true, _) => "good",
+            (true, Some(_)) if by_query => "unavailable",
+            (true, Some(_)) => "stale",
+            (true, None) => "good",
         };
+        let served = if age.is_some() && dataset.stale == Stale::Serve { "; it answers all the same" } else { "" };
+        let old = age.map(|age| format!("{}{served}", too_old(dataset, age)));
         let generation = standing.generation.as_ref();
         let (memory, distinct) = generation.map_or((0, 0), |generation| (generation.bytes(), generation.distinct()));
         Summary {
@@ -88,7 +92,7 @@ impl Summary {
             } else {
                 "files are not read for queries".into()
             },
-            fault: standing.fault.as_ref().map(|fault| format!("{}: {}", fault.path.display(), fault.why)),
+            fault: standing.fault.as_ref().map(|fault| format!("{}: {}", fault.path.display(), fault.why)).or(old),
         }
     }
 }

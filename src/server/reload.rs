@@ -84,7 +84,8 @@ impl Reloader {
             Ok(Built { state, faults, warnings }) => {
                 let (lists, lines) = (state.lists.len(), state.lists.lines());
                 self.shared.enter(state);
-                self.tell(Event::Reloaded { by: by.into(), lists, lines, milliseconds });
+                let list_faults = faults.len();
+                self.tell(Event::Reloaded { by: by.into(), lists, list_faults, lines, milliseconds });
                 (faults, warnings)
             }
             Err(faults) => {

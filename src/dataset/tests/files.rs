@@ -161,6 +161,7 @@ fn a_file_named_twice_is_read_once() {
 #[case::link_to_nothing_in_a_glob("linked/*", "lost: No such file")]
 #[case::below_a_file("good/list", "Not a directory")]
 #[case::pipe("pipe", "no plain file")]
+#[case::longer_than_it_says("/proc/mounts", "more bytes than the 0 it says")]
 fn no_silent_no_a_path_that_stands_for_nothing_is_a_fault(#[case] name: &str, #[case] why: &str) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("empty")).unwrap();

@@ -4,6 +4,7 @@ use super::*;
 use rstest::rstest;
 use std::fs::File;
 use std::io;
+use std::sync::Condvar;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -249,6 +250,55 @@ fn no_silent_no_a_file_that_keeps_changing_is_never_half_read(#[case] search: Se
     assert_eq!(ask(&opened.lists, b"b"), Answer::Error(Reason::ListUnavailable));
     assert_eq!(common.metrics.list_scans.value(), 6, "two rescans for each who asked");
     assert_eq!(told.names(), ["list-refused"], "told once as long as it stays the same");
+}
+
+/// Nobody sees anything of the files while it is shut.
+#[derive(Default)]
+struct Gate {
+    shut: Mutex<bool>,
+    opened: Condvar,
+    waiting: AtomicI64,
+}
+
+impl World for Gate {
+    fn stat(&self, path: &Path) -> io::Result<Stamp> {
+        let shut = self.shut.lock().unwrap();
+        self.waiting.fetch_add(1, Relaxed);
+        drop(self.opened.wait_while(shut, |shut| *shut).unwrap());
+        self.waiting.fetch_sub(1, Relaxed);
+        Kernel.stat(path)
+    }
+
+    fn fstat(&self, file: &File) -> io::Result<Stamp> {
+        Kernel.fstat(file)
+    }
+
+    fn now(&self) -> Moment {
+        Kernel.now()
+    }
+}
+
+/// A scan that began is joined by nobody: who comes later waits for the next, all of them for one.
+#[test]
+fn exact_queries_share_a_scan_that_begins_after_all_of_them_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("list");
+    std::fs::write(&path, "a\n").unwrap();
+    let gate = Arc::new(Gate::default());
+    let (common, _) = common_with(Arc::clone(&gate) as Arc<dyn World>, 1 << 20);
+    let lists = open(&[fresh(&[&path], Search::Scan)], &common, None).unwrap().lists;
+    *gate.shut.lock().unwrap() = true;
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let mut asking = vec![scope.spawn(|| ask(&lists, b"b"))];
+        until("the first look begins", || gate.waiting.load(Relaxed) == 1);
+        asking.extend((0..15).map(|_| scope.spawn(|| ask(&lists, b"b"))));
+        until("all have asked", || lists.lists[0].core.desk().asks.len() == 15);
+        *gate.shut.lock().unwrap() = false;
+        gate.opened.notify_all();
+        asking.into_iter().map(|asking| asking.join().unwrap()).collect()
+    });
+    assert_eq!(answers, [Answer::NotFound; 16]);
+    assert_eq!(common.metrics.list_scans.value(), 2);
 }
 
 /// The writers' word is looked after.
