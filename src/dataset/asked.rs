@@ -165,7 +165,7 @@ impl Keeper {
         self.core.stand(|standing| {
             if choice.way == Way::Scan {
                 // The memory of an index that nobody keeps true.
-                standing.generation = None;
+                (standing.generation, standing.watch) = (None, None);
             }
             standing.choice = choice;
         });

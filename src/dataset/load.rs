@@ -8,7 +8,7 @@ use super::network;
 use super::reading::{self, Block, Halt, Visitor};
 use super::stamp::{self, Stamp, World};
 use super::watch::Watch;
-use crate::config::{Dataset, Writer};
+use crate::config::{Dataset, Freshness, Writer};
 use crate::index::{Builder, Fingerprinter, Full, Index, Part};
 use std::fs::File;
 use std::io;
@@ -178,8 +178,13 @@ pub(super) fn look(world: &dyn World, dataset: &Dataset) -> Result<Sight, Vec<Fa
     let sight = stamp::settled(
         world,
         || Sight::look(world, &dataset.paths),
-        // Of a list whose writers only append, every change that counts changes the size.
-        |sight, now| dataset.writer == Writer::Appends || !sight.faults.is_empty() || sight.settled_at(now),
+        |sight, now| {
+            // Of a list whose writers only append, every change that counts changes the size.
+            let settled = dataset.writer == Writer::Appends || sight.settled_at(now);
+            // A clock that was set back must not keep a list away whose promise does not hang on one tick.
+            let needless = dataset.freshness != Freshness::OnQuery && sight.is_ahead_of(now);
+            settled || needless || !sight.faults.is_empty()
+        },
     );
     let Some(sight) = sight else { return Err(vec![Fault::unsettled(dataset)]) };
     if sight.faults.is_empty() {

@@ -71,6 +71,11 @@ impl Sight {
         self.faults.is_empty() && files.all(grew)
     }
 
+    /// Whether something was changed in the future: the clock was set back since.
+    pub(super) fn is_ahead_of(&self, moment: Moment) -> bool {
+        self.all().any(|seen| seen.stamp.is_ahead_of(moment))
+    }
+
     /// The files to read: each once, however many paths name it.
     pub(super) fn distinct(&self) -> Vec<&Seen> {
         let mut distinct: Vec<&Seen> = Vec::new();

@@ -192,7 +192,9 @@ where
         return work().map(|visitor| vec![visitor]);
     }
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(blocks.len())).map(|_| scope.spawn(work)).collect();
+        // Where the system grants fewer threads, those that there are do it all.
+        let another = |_| std::thread::Builder::new().spawn_scoped(scope, &work).ok();
+        let others: Vec<_> = (1..threads.min(blocks.len())).filter_map(another).collect();
         let mut visitors = vec![work()];
         for other in others {
             visitors.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));

@@ -133,6 +133,11 @@ impl Stamp {
         if whole_seconds { self.changed.0 + 2 < moment.0 } else { self.changed < moment }
     }
 
+    /// Whether it was changed in the future, by more than clocks differ.
+    pub(super) fn is_ahead_of(&self, moment: Moment) -> bool {
+        self.changed.0 > moment.0 + 2
+    }
+
     /// The stamp of a file that was changed so much later; for tests.
     #[cfg(test)]
     pub(super) fn later(mut self, nanoseconds: i64) -> Stamp {

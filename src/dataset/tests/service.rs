@@ -252,6 +252,37 @@ fn no_silent_no_a_file_that_keeps_changing_is_never_half_read(#[case] search: Se
     assert_eq!(told.names(), ["list-refused"], "told once as long as it stays the same");
 }
 
+/// The clock was set back an hour after the files were written.
+struct Behind;
+
+impl World for Behind {
+    fn stat(&self, path: &Path) -> io::Result<Stamp> {
+        Kernel.stat(path)
+    }
+
+    fn fstat(&self, file: &File) -> io::Result<Stamp> {
+        Kernel.fstat(file)
+    }
+
+    fn now(&self) -> Moment {
+        let (seconds, nanoseconds) = Kernel.now();
+        (seconds - 3600, nanoseconds)
+    }
+}
+
+#[rstest]
+#[case::on_reload(Freshness::OnReload, Answer::NotFound)]
+#[case::on_change(Freshness::OnChange, Answer::NotFound)]
+#[case::on_query(Freshness::OnQuery, Answer::Error(Reason::ListUnavailable))]
+fn no_silent_no_a_clock_that_was_set_back(#[case] freshness: Freshness, #[case] answer: Answer) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("list");
+    std::fs::write(&path, "a\n").unwrap();
+    let (common, _) = common_with(Arc::new(Behind), 1 << 20);
+    let lists = open(&[Dataset { freshness, ..list(&[&path]) }], &common, None).unwrap().lists;
+    assert_eq!(ask(&lists, b"b"), answer);
+}
+
 /// Nobody sees anything of the files while it is shut.
 #[derive(Default)]
 struct Gate {
