@@ -117,10 +117,11 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration, help_heading = "Connection")]
     timeout: Duration,
 
-    /// With each line the lists that have it, and their generations; with a missing one those that were asked. Needs TLS
+    /// With each line the lists that have it, and their generations; with a missing one those that were asked. Needs TLS;
+    /// not with --quiet, --found and --missing
     #[arg(
         long,
-        conflicts_with_all = ["quiet", "found", "missing", "plain"],
+        conflicts_with_all = ["quiet", "found", "missing"],
         help_heading = "Output"
     )]
     explain: bool,

@@ -141,7 +141,7 @@ fn the_program_says_why_it_cannot_explain() {
     for (arguments, code, told) in [
         (&["--server", &address, "--psk-file", key.to_str().unwrap()][..], 2, "older version"),
         (&["--server", &local], 2, "would be asked without TLS"),
-        (&["--plain"], 2, "cannot be used with"),
+        (&["--plain"], 2, "would be asked without TLS"),
         (&["--quiet"], 2, "cannot be used with"),
     ] {
         let said = Command::new("timeout")
