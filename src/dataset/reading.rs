@@ -193,7 +193,7 @@ where
     }
     std::thread::scope(|scope| {
         // Where the system grants fewer threads, those that there are do it all.
-        let another = |_| std::thread::Builder::new().spawn_scoped(scope, &work).ok();
+        let another = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
         let others: Vec<_> = (1..threads.min(blocks.len())).filter_map(another).collect();
         let mut visitors = vec![work()];
         for other in others {
