@@ -50,8 +50,10 @@ impl Keeper {
             {
                 return Err(Reason::ListUnavailable);
             }
-            if let Some(age) = core.age(&sight) {
-                return self.unavailable(&[Fault::guard(&core.dataset, too_old(&core.dataset, age))], Some(sight));
+            if core.is_old(&sight) {
+                // Without its age, so that it stays one and the same fault.
+                let why = too_old(&core.dataset, None);
+                return self.unavailable(&[Fault::guard(&core.dataset, why)], Some(sight));
             }
             let good = standing.generation.is_some() && standing.refused.is_none();
             let indexed = good && standing.sight == sight && core.is_vouched_for(&standing);
@@ -184,7 +186,8 @@ impl Keeper {
             self.read_again_in_time();
             return;
         }
-        let waits = self.building || Instant::now() < self.build_again_at;
+        let unasked = core.batches.load(Relaxed) == self.batches_at_build;
+        let waits = unasked || self.building || Instant::now() < self.build_again_at;
         if waits || standing.refused.is_some() || self.choose() == Way::Scan {
             return;
         }

@@ -56,9 +56,17 @@ impl Generation {
             return false;
         }
         let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
+        let before = tail.len();
         tail.extend(fingerprints);
+        let doubles = fingerprints.len() - (tail.len() - before);
+        self.held.shrink(doubles as u64 * TAIL_BYTES);
         self.tail_length.store(tail.len() as u64, Relaxed);
         true
+    }
+
+    /// Whether anything came behind what the index holds.
+    pub(super) fn has_tail(&self) -> bool {
+        self.tail_length.load(Relaxed) > 0
     }
 
     /// Whether the tail is long enough for a new index.
@@ -130,6 +138,13 @@ impl Held {
         }
         self.bytes.fetch_add(bytes, Relaxed);
         true
+    }
+}
+
+impl Held {
+    fn shrink(&self, bytes: u64) {
+        self.memory.held.fetch_sub(bytes, Relaxed);
+        self.bytes.fetch_sub(bytes, Relaxed);
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Keeper {
     /// What was last scanned, and its number.
     pub(super) content: Option<(Sight, u64)>,
     pub(super) building: bool,
+    /// Batches asked when the last index was begun: for nobody none is built.
+    pub(super) batches_at_build: u64,
     /// No index can be had, for want of memory or of watches: until `build_again_at` the list is scanned, whatever would pay.
     pub(super) scan_only: bool,
     /// Not before then, after building failed.
@@ -67,6 +69,7 @@ impl Keeper {
         let mut facts = Facts::default();
         facts.build = core.standing.load().generation.as_ref().map(|generation| generation.took);
         let now = Instant::now();
+        let grew = core.standing.load().generation.as_ref().is_some_and(|generation| generation.has_tail());
         let scan_only = core.dataset.search != Search::Scan && core.standing.load().choice.way == Way::Scan;
         Keeper {
             core,
@@ -76,11 +79,13 @@ impl Keeper {
             seen: None,
             content: None,
             building: false,
+            batches_at_build: 0,
             scan_only,
             build_again_at: if scan_only { now + READ_BAD_AGAIN } else { now },
             back_off: BACK_OFF.0,
             read_whole_at: now,
-            grew: false,
+            // What a keeper before this one read on was not yet looked over.
+            grew,
             told_old: false,
         }
     }
@@ -176,10 +181,8 @@ impl Keeper {
                 true
             }
             Ok(None) => false,
-            Err(fault) => {
-                self.refuse(&[fault], None);
-                false
-            }
+            // Whoever reads everything now meets the fault again, if there is one.
+            Err(_) => false,
         }
     }
 
@@ -216,6 +219,7 @@ impl Keeper {
         };
         // Without a thread we try again later.
         self.building = std::thread::Builder::new().name("build".into()).spawn(work).is_ok();
+        self.batches_at_build = self.core.batches.load(Relaxed);
         self.read_whole_at = Instant::now();
         self.grew = false;
     }
@@ -290,7 +294,7 @@ impl Keeper {
         let age = core.age(&loaded.sight)?;
         let standing = core.standing.load();
         let better = standing.generation.is_some() && !core.is_old(&standing.sight);
-        better.then(|| too_old(&core.dataset, age))
+        better.then(|| too_old(&core.dataset, Some(age)))
     }
 
     pub(super) fn guarded(&self, lines: u64, bytes: u64) -> Option<String> {

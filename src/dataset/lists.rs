@@ -125,6 +125,10 @@ impl Lists {
             }
         }
         for core in later {
+            // What is found already can only be confirmed.
+            if found.iter().all(|found| *found) {
+                break;
+            }
             match Asked::of(core, queries, &found).answer().await {
                 Ok((_, hits)) => hits.into_iter().for_each(|place| {
                     if let Some(found) = found.get_mut(place) {

@@ -25,7 +25,6 @@ const LAST_BYTES: u64 = 256;
 /// How far a file of an `appends` list was read, and what that came to.
 #[derive(Clone, Debug)]
 pub(super) struct Cursor {
-    pub(super) path: PathBuf,
     /// As it was when it was read up to `at`.
     pub(super) stamp: Stamp,
     /// Behind the last whole line.
@@ -112,7 +111,7 @@ impl Job<'_> {
     /// Only writers who append give their word on what was read earlier.
     fn earlier_of(&self, seen: &Seen) -> Option<&Cursor> {
         let earlier = if self.dataset.writer == Writer::Appends { self.earlier } else { &[] };
-        earlier.iter().find(|cursor| cursor.path == seen.path && cursor.stamp.same_file(&seen.stamp))
+        earlier.iter().find(|cursor| cursor.stamp.same_file(&seen.stamp))
     }
 
     #[allow(clippy::type_complexity)]
@@ -158,7 +157,7 @@ impl Job<'_> {
             if appends {
                 let at = total.unended.unwrap_or(*end);
                 let last = last_before(file, at).map_err(|error| vec![Fault::new(self.dataset, &seen.path, &error)])?;
-                cursors.push(Cursor { path: seen.path.clone(), stamp: seen.stamp, at, last, counts });
+                cursors.push(Cursor { stamp: seen.stamp, at, last, counts });
             }
         }
         Ok((builder.build(parts, threads), whole, cursors, broken))

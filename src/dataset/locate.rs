@@ -3,7 +3,7 @@
 
 use super::stamp::{Kind, Moment, Stamp, World};
 use crate::config::MAX_FILES;
-use glob::MatchOptions;
+use glob::{MatchOptions, Pattern};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -152,21 +152,43 @@ impl Sight {
         } else if let Ok(stamp) = world.stat(folder) {
             self.folders.push(Seen { path: folder.to_owned(), stamp });
         }
-        let pattern = pattern.to_str().ok_or("a pattern has to be UTF-8")?;
-        let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
-        let mut paths = Vec::new();
-        for found in glob::glob_with(pattern, options).map_err(|error| format!("is no pattern: {error}"))? {
-            paths.push(found.map_err(|error| error.to_string())?);
-            if paths.len() > MAX_FILES * 4 {
-                return Err(format!("this pattern matches more than {} paths", MAX_FILES * 4));
-            }
-        }
+        let mut paths = expand(pattern)?;
         paths.sort();
         if !self.add_plain(world, paths)? {
             return Err("this pattern matches no file".into());
         }
         Ok(())
     }
+}
+
+/// What a pattern matches, part by part. Names are whatever bytes a folder holds: the library's own walk ends the process at
+/// one that is not UTF-8.
+fn expand(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+    let mut paths = vec![PathBuf::new()];
+    for part in pattern {
+        if !has_wildcard(Path::new(part)) {
+            paths.iter_mut().for_each(|path| path.push(part));
+            paths.retain(|path| path.symlink_metadata().is_ok());
+            continue;
+        }
+        let wanted = part.to_str().ok_or("a pattern has to be UTF-8")?;
+        let wanted = Pattern::new(wanted).map_err(|error| format!("is no pattern: {error}"))?;
+        let mut matched = Vec::new();
+        for folder in paths.iter().filter(|path| path.is_dir()) {
+            for entry in std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
+                let entry = entry.map_err(|error| error.to_string())?;
+                if wanted.matches_with(&entry.file_name().to_string_lossy(), options) {
+                    matched.push(entry.path());
+                }
+            }
+            if matched.len() > MAX_FILES * 4 {
+                return Err(format!("this pattern matches more than {} paths", MAX_FILES * 4));
+            }
+        }
+        paths = matched;
+    }
+    Ok(paths)
 }
 
 /// A path with a wildcard is a pattern, unless a file of just that name exists.

@@ -11,6 +11,7 @@ use super::stamp::Kernel;
 use super::telling::{entered, tell_faults, tell_loaded, tell_scan, too_old};
 use super::{Fault, Lists, keeper, network, reading, scan};
 use crate::config::{Dataset, Freshness, Writer};
+use crate::event::Event;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -55,6 +56,11 @@ pub fn open(datasets: &[Dataset], common: &Common, before: Option<&Lists>) -> Re
     }
     let mut lists = Vec::new();
     for One { dataset, standing, faults, numbers, anew } in opening {
+        // While the others were read, the list in service may have gone on: nothing that came is taken back.
+        let same = |list: &&List| Arc::ptr_eq(&list.core.numbers, &numbers) && list.core.dataset == dataset;
+        let newer = before.and_then(|before| before.lists.iter().find(same)).map(|list| list.core.standing.load_full());
+        let newer = newer.filter(|newer| !anew && newer.number > standing.number && newer.generation.is_some());
+        let standing = newer.map_or(standing, |newer| Standing::clone(&newer));
         let core = Core::new(dataset, common.clone(), standing, numbers);
         // Told only now: while another list keeps all of them from service, none of them is loaded.
         if anew {
@@ -101,6 +107,8 @@ impl Old<'_> {
     fn reads_alike(&self, dataset: &Dataset) -> bool {
         (&self.dataset.paths, self.dataset.normalisation, self.dataset.writer)
             == (&dataset.paths, dataset.normalisation, dataset.writer)
+            // What was read under a lesser promise does not prove the greater one.
+            && (dataset.freshness != Freshness::OnQuery || self.dataset.freshness == Freshness::OnQuery)
     }
 }
 
@@ -109,7 +117,9 @@ fn open_one(dataset: &Dataset, common: &Common, old: Option<&Old<'_>>) -> One {
     let numbers = old.map_or_else(Arc::default, |old| Arc::clone(&old.numbers));
     let number = || numbers.fetch_add(1, Relaxed) + 1;
     let before = old.filter(|old| old.standing.number > 0).map(|old| old.standing.counts.lines);
-    let went_on = alike.filter(|old| old.standing.generation.is_some() && is_unchanged(dataset, common, &old.standing));
+    let scanned = Choice::first(dataset).way == Way::Scan;
+    let went_on = alike
+        .filter(|old| !scanned && old.standing.generation.is_some() && is_unchanged(dataset, common, &old.standing));
     if let Some(old) = went_on {
         let standing = Standing { fault: None, refused: None, ..Standing::clone(&old.standing) };
         let candidate = Candidate { lines: standing.counts.lines, bytes: standing.sight.bytes(), before: None };
@@ -123,7 +133,7 @@ fn open_one(dataset: &Dataset, common: &Common, old: Option<&Old<'_>>) -> One {
         Some(why) => Err(vec![Fault::guard(dataset, why)]),
     };
     let earlier = alike.map_or(&[][..], |old| &old.standing.cursors);
-    let read = if Choice::first(dataset).way == Way::Scan {
+    let read = if scanned {
         count(dataset, common).and_then(|(sight, counts)| {
             guarded(counts.lines, sight.bytes())?;
             Ok(Standing { number: number(), sight, counts, ..Standing::nothing(dataset) })
@@ -134,6 +144,10 @@ fn open_one(dataset: &Dataset, common: &Common, old: Option<&Old<'_>>) -> One {
         let loaded = job.load();
         drop(turn);
         loaded.and_then(|loaded| {
+            if let Some(path) = &loaded.broken {
+                let (list, path) = (Arc::clone(&dataset.name), path.display().to_string());
+                common.teller.tell(Event::ListWordBroken { list, path });
+            }
             guarded(loaded.counts.lines, loaded.sight.bytes())?;
             let older = |old: &Old<'_>| too_old_instead(dataset, common, &loaded.sight, &old.standing);
             if let Some(why) = alike.and_then(older) {
@@ -153,7 +167,7 @@ fn too_old_instead(dataset: &Dataset, common: &Common, sight: &Sight, old: &Stan
     let now = common.world.now();
     let age = guard::too_old(&dataset.guards, sight.oldest(), now)?;
     let better = old.generation.is_some() && guard::too_old(&dataset.guards, old.sight.oldest(), now).is_none();
-    better.then(|| too_old(dataset, age))
+    better.then(|| too_old(dataset, Some(age)))
 }
 
 /// What stands when nothing new could be read.

@@ -65,7 +65,7 @@ impl Summary {
             (true, None) => "good",
         };
         let served = if age.is_some() && dataset.stale == Stale::Serve { "; it answers all the same" } else { "" };
-        let old = age.map(|age| format!("{}{served}", too_old(dataset, age)));
+        let old = age.map(|age| format!("{}{served}", too_old(dataset, Some(age))));
         let generation = standing.generation.as_ref();
         let (memory, distinct) = generation.map_or((0, 0), |generation| (generation.bytes(), generation.distinct()));
         Summary {

@@ -24,24 +24,18 @@ pub(super) fn read_on(
 ) -> Result<Option<(Vec<Cursor>, Counts)>, Fault> {
     let mut cursors = Vec::new();
     let mut whole = standing.counts;
-    let known: HashMap<&Path, &Cursor> =
-        standing.cursors.iter().map(|cursor| (cursor.path.as_path(), cursor)).collect();
+    // By the file and not by its path: a new link to a file that is known brings nothing new.
+    let known: HashMap<_, &Cursor> = standing.cursors.iter().map(|cursor| (cursor.stamp.identity(), cursor)).collect();
     let mut room = Vec::new();
     for seen in sight.distinct() {
         let fault = |why: &dyn ToString| Fault::new(&core.dataset, &seen.path, &why.to_string());
-        let mut cursor = match known.get(seen.path.as_path()) {
+        let mut cursor = match known.get(&seen.stamp.identity()) {
             Some(cursor) if cursor.stamp == seen.stamp => {
                 cursors.push(Cursor::clone(cursor));
                 continue;
             }
             Some(cursor) => Cursor::clone(cursor),
-            None => Cursor {
-                path: seen.path.clone(),
-                stamp: seen.stamp,
-                at: 0,
-                last: Vec::new(),
-                counts: Counts::default(),
-            },
+            None => Cursor { stamp: seen.stamp, at: 0, last: Vec::new(), counts: Counts::default() },
         };
         let (file, now) = reading::open(&*core.common.world, &seen.path).map_err(|error| fault(&error))?;
         network::refuse(&core.dataset, &file).map_err(|why| fault(&why))?;

@@ -16,10 +16,11 @@ pub(super) fn limit(dataset: &Dataset) -> Duration {
     dataset.guards.max_age.unwrap_or_default()
 }
 
-/// That a list is older than it may be.
-pub(super) fn too_old(dataset: &Dataset, age: Duration) -> String {
-    let short = |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs()));
-    format!("its oldest file was written {} ago, and max-age is {}", short(age), short(limit(dataset)))
+/// That a list is older than it may be, and by how much where that is known.
+pub(super) fn too_old(dataset: &Dataset, age: Option<Duration>) -> String {
+    let short = |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs())).to_string();
+    let written = age.map_or("longer".into(), short);
+    format!("its oldest file was written {written} ago, and max-age is {}", short(limit(dataset)))
 }
 
 /// A record and a count for each fault of a list that was not taken.

@@ -1,6 +1,7 @@
 //! Lists against the truth: what grep would say of the files.
 
 mod breaker;
+mod doubts;
 mod files;
 mod service;
 
