@@ -106,7 +106,8 @@ impl SessionEnd {
 /// Declares the events once: name in records, severity, message and fields stand in one place.
 macro_rules! events {
     ($( $(#[$doc:meta])* $variant:ident = $name:literal, $severity:ident, $message:literal { $( $field:ident: $type:ty ),* $(,)? } )*) => {
-        /// What can happen. Fields that a peer or a file chose are plain strings here and escaped by whoever writes them.
+        /// What can happen. `connection` numbers the admitted connections of a process and ties its records together.
+        /// Fields that a peer or a file chose are plain strings here and escaped by whoever writes them.
         #[derive(Clone, Debug)]
         #[allow(missing_docs)]
         pub enum Event {
@@ -181,15 +182,17 @@ events! {
     Refused = "connection-refused", Warning, "connection refused" { listener: Arc<str>, source: String, reason: Refusal }
     /// No proof of identity came out of the handshake.
     HandshakeFailed = "handshake-failed", Warning, "handshake failed"
-        { listener: Arc<str>, source: String, reason: String, identity: String }
+        { connection: u64, listener: Arc<str>, source: String, reason: String, identity: String }
     /// Somebody proved who they are and is still not let in.
-    ClientDenied = "client-denied", Warning, "client denied" { listener: Arc<str>, source: String, evidence: String, reason: &'static str }
+    ClientDenied = "client-denied", Warning, "client denied"
+        { connection: u64, listener: Arc<str>, source: String, evidence: String, reason: &'static str }
     /// A client may ask.
     ClientAdmitted = "client-admitted", Notice, "client admitted"
-        { listener: Arc<str>, source: String, client: Arc<str>, evidence: String, tls: String, cipher: String }
+        { connection: u64, listener: Arc<str>, source: String, client: Arc<str>, evidence: String, tls: String, cipher: String }
     /// A session is over.
     SessionEnded = "session-ended", Notice, "session ended"
-        { listener: Arc<str>, source: String, client: Arc<str>, reason: SessionEnd, queries: u64, found: u64, invalid: u64, seconds: u64 }
+        { connection: u64, listener: Arc<str>, source: String, client: Arc<str>, reason: SessionEnd, queries: u64, found: u64,
+          invalid: u64, bytes_read: u64, bytes_written: u64, seconds: u64 }
     /// New configuration, keys and certificates are in service, and of each list what could be taken.
     Reloaded = "reloaded", Notice, "reloaded" { by: String, lists: usize, list_faults: usize, lines: u64, milliseconds: u128 }
     /// Nothing changed; one event a fault.

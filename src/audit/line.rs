@@ -1,7 +1,8 @@
-//! One event, one line: logfmt, every value escaped and capped, whatever a peer or a file name held.
+//! One event, one record; one record, one line: logfmt, every value escaped and capped, whatever a peer or a file name held.
 
-use crate::event::Event;
+use crate::event::{Event, Severity};
 use std::fmt::Write;
+use std::time::SystemTime;
 
 /// A record is never longer than this.
 pub const MAX_RECORD_BYTES: usize = 4096;
@@ -9,20 +10,39 @@ pub const MAX_RECORD_BYTES: usize = 4096;
 /// A value is never longer than this many characters before escaping.
 const MAX_VALUE_CHARS: usize = 256;
 
-/// The event as one line without a line end: `event=... severity=... message="..." key=value ...`.
-#[must_use]
-pub fn record(event: &Event) -> String {
-    let mut line = format!("event={} severity={}", event.name(), event.severity().name());
-    event.fields(|name, value| {
-        line.push(' ');
-        line.extend(name.chars().map(|letter| if letter == '_' { '-' } else { letter }));
-        line.push('=');
-        push_value(&mut line, &value.to_string());
-    });
-    line.push_str(" message=");
-    push_value(&mut line, event.message());
-    truncate(&mut line);
-    line
+/// What sinks write: an event with its time, its fields by their names in records, and its line.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When it was told.
+    pub time: SystemTime,
+    /// The event's name.
+    pub event: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Names and values in order. Values are as they were told: whoever writes them escapes them.
+    pub fields: Vec<(String, String)>,
+    /// In words for people.
+    pub message: &'static str,
+    /// The whole as one line without a line end: `event=... severity=... key=value ... message="..."`.
+    pub line: String,
+}
+
+impl Record {
+    /// The record of this event.
+    #[must_use]
+    pub fn new(event: &Event, time: SystemTime) -> Record {
+        let mut fields = Vec::new();
+        event.fields(|name, value| fields.push((name.replace('_', "-"), value.to_string())));
+        let mut line = format!("event={} severity={}", event.name(), event.severity().name());
+        for (name, value) in fields.iter().map(|(name, value)| (name.as_str(), value.as_str())) {
+            let _ = write!(line, " {name}=");
+            push_value(&mut line, value);
+        }
+        line.push_str(" message=");
+        push_value(&mut line, event.message());
+        truncate(&mut line);
+        Record { time, event: event.name(), severity: event.severity(), fields, message: event.message(), line }
+    }
 }
 
 /// Bare where every character is harmless, else quoted with escapes.
@@ -80,19 +100,21 @@ mod tests {
     use proptest::prelude::*;
 
     fn failed(identity: &str) -> String {
-        record(&Event::HandshakeFailed {
+        let event = Event::HandshakeFailed {
+            connection: 7,
             listener: "main".into(),
             source: "192.0.2.1:4".into(),
             reason: "no proof".into(),
             identity: identity.into(),
-        })
+        };
+        Record::new(&event, SystemTime::UNIX_EPOCH).line
     }
 
     #[test]
     fn a_record_reads_like_this() {
         assert_eq!(
             failed("mallory"),
-            "event=handshake-failed severity=warning listener=main source=192.0.2.1:4 \
+            "event=handshake-failed severity=warning connection=7 listener=main source=192.0.2.1:4 \
              reason=\"no proof\" identity=mallory message=\"handshake failed\""
         );
     }

@@ -5,7 +5,7 @@
 mod line;
 mod sink;
 
-pub use line::{MAX_RECORD_BYTES, record};
+pub use line::{MAX_RECORD_BYTES, Record};
 
 use crate::config::Log;
 use crate::event::{Event, Teller};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Events that wait to be written, at most. At about 300 bytes each this bounds the queue to a few megabytes.
 const QUEUE_EVENTS: usize = 8192;
@@ -25,7 +25,8 @@ const QUEUE_EVENTS: usize = 8192;
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 
 enum Message {
-    Event(Event),
+    /// With the time at which it was told.
+    Event(Event, SystemTime),
     Stop,
 }
 
@@ -48,7 +49,7 @@ pub fn start(log: &Log, metrics: Arc<Metrics>) -> io::Result<(Teller, Audit)> {
         let queue = queue.clone();
         Teller::new(move |event| {
             metrics.note(&event);
-            if queue.try_send(Message::Event(event)).is_err() {
+            if queue.try_send(Message::Event(event, SystemTime::now())).is_err() {
                 lost.fetch_add(1, Relaxed);
             }
         })
@@ -101,7 +102,7 @@ impl Writer {
         let mut told = Instant::now();
         loop {
             match events.recv_timeout(LOSS_INTERVAL) {
-                Ok(Message::Event(event)) => self.write(&event),
+                Ok(Message::Event(event, time)) => self.write(&event, time),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -118,25 +119,25 @@ impl Writer {
         if count > 0 {
             let event = Event::RecordsLost { sink: "queue", count };
             self.metrics.note(&event);
-            self.write(&event);
+            self.write(&event, SystemTime::now());
         }
     }
 
     /// Writes to every sink. A sink that fails is named once on the others, and what it missed once it works again.
-    fn write(&mut self, event: &Event) {
+    fn write(&mut self, event: &Event, time: SystemTime) {
         if event.severity() > self.level {
             return;
         }
-        let text = record(event);
+        let record = Record::new(event, time);
         let mut news = Vec::new();
         for sink in &mut self.sinks {
-            news.extend(sink.write(event.severity(), &text));
+            news.extend(sink.write(&record));
         }
         for event in news {
             self.metrics.note(&event);
-            let text = record(&event);
+            let record = Record::new(&event, SystemTime::now());
             for sink in &mut self.sinks {
-                let _ = sink.write(event.severity(), &text);
+                let _ = sink.write(&record);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Where records go. Each sink says by itself when it fails and when it works again, and counts what it missed.
 //! Runs on the audit thread only: nothing here may be called from a thread that answers.
 
+use crate::audit::Record;
 use crate::event::{Event, Severity};
 use std::fmt;
 use std::io::{self, Write};
@@ -12,16 +13,16 @@ use syslog::{Facility, Formatter3164, Logger};
 /// A place that takes records.
 pub(super) trait Sink {
     /// Writes one record. Returns what the other sinks should be told: that this one failed, or what it missed.
-    fn write(&mut self, severity: Severity, record: &str) -> Vec<Event>;
+    fn write(&mut self, record: &Record) -> Vec<Event>;
 }
 
 /// Standard error; systemd hands it to the journal.
 pub(super) struct Stderr;
 
 impl Sink for Stderr {
-    fn write(&mut self, _: Severity, record: &str) -> Vec<Event> {
+    fn write(&mut self, record: &Record) -> Vec<Event> {
         // Nobody is left to be told when standard error itself is gone.
-        let _ = io::stderr().lock().write_all(format!("{record}\n").as_bytes());
+        let _ = io::stderr().lock().write_all(format!("{}\n", record.line).as_bytes());
         Vec::new()
     }
 }
@@ -46,7 +47,7 @@ impl Syslog {
         Syslog { socket: socket.to_owned(), connection: None, failed: None, missed: 0 }
     }
 
-    fn send(&mut self, severity: Severity, record: &str) -> Result<(), String> {
+    fn send(&mut self, record: &Record) -> Result<(), String> {
         let logger = match &mut self.connection {
             Some(logger) => logger,
             None => {
@@ -54,11 +55,11 @@ impl Syslog {
                 self.connection.insert(Logger { formatter: formatter(), backend: datagrams })
             }
         };
-        let sent = match severity {
-            Severity::Error => logger.err(record),
-            Severity::Warning => logger.warning(record),
-            Severity::Notice => logger.notice(record),
-            Severity::Info => logger.info(record),
+        let sent = match record.severity {
+            Severity::Error => logger.err(&record.line),
+            Severity::Warning => logger.warning(&record.line),
+            Severity::Notice => logger.notice(&record.line),
+            Severity::Info => logger.info(&record.line),
         };
         sent.map_err(|error| {
             self.connection = None;
@@ -68,16 +69,16 @@ impl Syslog {
 }
 
 impl Sink for Syslog {
-    fn write(&mut self, severity: Severity, record: &str) -> Vec<Event> {
+    fn write(&mut self, record: &Record) -> Vec<Event> {
         if self.failed.is_some_and(|since| since.elapsed() < RETRY) {
             self.missed += 1;
             return Vec::new();
         }
         // A restarted daemon leaves a dead connection behind: the first failure is worth one new connection.
         let had_connection = self.connection.is_some();
-        let mut sent = self.send(severity, record);
+        let mut sent = self.send(record);
         if sent.is_err() && had_connection {
-            sent = self.send(severity, record);
+            sent = self.send(record);
         }
         match sent {
             Ok(()) => {
@@ -139,6 +140,11 @@ impl Write for Datagrams {
 mod tests {
     use super::*;
 
+    fn record(severity: Severity, line: &str) -> Record {
+        let (fields, line) = (Vec::new(), line.to_owned());
+        Record { time: std::time::SystemTime::UNIX_EPOCH, event: "x", severity, fields, message: "", line }
+    }
+
     fn received(socket: &UnixDatagram) -> String {
         let mut datagram = [0; 8192];
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -152,7 +158,7 @@ mod tests {
         let path = folder.path().join("log");
         let daemon = UnixDatagram::bind(&path).unwrap();
         let mut sink = Syslog::new(&path);
-        assert!(sink.write(Severity::Warning, "event=x").is_empty());
+        assert!(sink.write(&record(Severity::Warning, "event=x")).is_empty());
         let datagram = received(&daemon);
         // AUTHPRIV is facility 10, warning is severity 4 (RFC 3164 section 4.1.1).
         assert!(datagram.starts_with("<84>"), "{datagram}");
@@ -165,11 +171,11 @@ mod tests {
         let path = folder.path().join("log");
         let first = UnixDatagram::bind(&path).unwrap();
         let mut sink = Syslog::new(&path);
-        assert!(sink.write(Severity::Notice, "one").is_empty());
+        assert!(sink.write(&record(Severity::Notice, "one")).is_empty());
         drop(first);
         std::fs::remove_file(&path).unwrap();
         let second = UnixDatagram::bind(&path).unwrap();
-        assert!(sink.write(Severity::Notice, "two").is_empty());
+        assert!(sink.write(&record(Severity::Notice, "two")).is_empty());
         assert!(received(&second).ends_with(": two"));
     }
 
@@ -178,11 +184,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut sink = Syslog::new(&path);
-        assert!(matches!(sink.write(Severity::Notice, "one")[..], [Event::SinkFailed { sink: "syslog", .. }]));
-        assert!(sink.write(Severity::Notice, "two").is_empty());
+        assert!(matches!(sink.write(&record(Severity::Notice, "one"))[..], [Event::SinkFailed { sink: "syslog", .. }]));
+        assert!(sink.write(&record(Severity::Notice, "two")).is_empty());
         let daemon = UnixDatagram::bind(&path).unwrap();
         sink.failed = None;
-        assert!(matches!(sink.write(Severity::Notice, "three")[..], [Event::RecordsLost { count: 2, .. }]));
+        assert!(matches!(sink.write(&record(Severity::Notice, "three"))[..], [Event::RecordsLost { count: 2, .. }]));
         assert!(received(&daemon).ends_with(": three"));
     }
 
@@ -192,7 +198,7 @@ mod tests {
         let path = folder.path().join("log");
         let _never_reads = UnixDatagram::bind(&path).unwrap();
         let mut sink = Syslog::new(&path);
-        let failures = (0..100_000).find(|_| !sink.write(Severity::Notice, &"x".repeat(2000)).is_empty());
+        let failures = (0..100_000).find(|_| !sink.write(&record(Severity::Notice, &"x".repeat(2000))).is_empty());
         assert!(failures.is_some(), "the stalled daemon was noticed");
     }
 }

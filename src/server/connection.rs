@@ -20,6 +20,8 @@ use tokio::time::timeout_at;
 
 /// An accepted socket that was admitted.
 pub struct Arrival {
+    /// Its number in records.
+    pub connection: u64,
     /// The socket.
     pub socket: Accepted,
     /// Where it comes from.
@@ -47,7 +49,8 @@ pub fn arrive(
     match admission.admit(source, &door.allow, &state.config.server) {
         Ok(permit) => {
             shared.metrics.accepted.add(1);
-            workers.hand_over(Arrival { socket, source, listener, permit, at: Instant::now() });
+            let connection = shared.metrics.accepted.value();
+            workers.hand_over(Arrival { connection, socket, source, listener, permit, at: Instant::now() });
         }
         Err(reason) => {
             let (listener, source) = (Arc::clone(&door.name), source.to_string());
@@ -58,9 +61,9 @@ pub fn arrive(
 
 /// Second half, on the connection's core: handshake -> identify -> session -> record.
 pub async fn serve(arrival: Arrival, shared: &Shared) {
-    let Arrival { socket, source, listener, permit, at } = arrival;
+    let Arrival { connection, socket, source, listener, permit, at } = arrival;
     let _open = Open::count(shared);
-    let mut peer = Peer { shared, source, listener, permit };
+    let mut peer = Peer { shared, connection, source, listener, permit };
     let Ok(wire) = socket.into_wire() else { return };
     let (acceptor, deadline) = {
         let state = shared.state.load();
@@ -81,6 +84,7 @@ pub async fn serve(arrival: Arrival, shared: &Shared) {
 /// The peer of one connection, as the records name it, with its place in the counts.
 struct Peer<'a> {
     shared: &'a Shared,
+    connection: u64,
     source: Source,
     listener: usize,
     permit: Permit,
@@ -99,6 +103,7 @@ impl Peer<'_> {
             },
         };
         self.shared.teller.tell(Event::HandshakeFailed {
+            connection: self.connection,
             listener: self.listener_name(),
             source: self.source.to_string(),
             reason: failure.reason,
@@ -130,6 +135,7 @@ impl Peer<'_> {
         match state.admit(&presented) {
             Ok(client) => {
                 self.shared.teller.tell(Event::ClientAdmitted {
+                    connection: self.connection,
                     listener,
                     source,
                     client: Arc::clone(client.name()),
@@ -137,10 +143,11 @@ impl Peer<'_> {
                     tls: tls.into(),
                     cipher: cipher.into(),
                 });
-                Some(Admitted { client, presented, epoch: state.epoch, form })
+                Some(Admitted { connection: self.connection, client, presented, epoch: state.epoch, form })
             }
             Err(reason) => {
-                self.shared.teller.tell(Event::ClientDenied { listener, source, evidence, reason });
+                let connection = self.connection;
+                self.shared.teller.tell(Event::ClientDenied { connection, listener, source, evidence, reason });
                 None
             }
         }

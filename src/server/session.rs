@@ -26,6 +26,8 @@ const PARTING: Duration = Duration::from_secs(1);
 
 /// A client that was let in, at one listener.
 pub struct Admitted {
+    /// The connection's number in records.
+    pub connection: u64,
     /// Who it is and what it may ask.
     pub client: Client,
     /// What it showed, to be judged again after a reload.
@@ -61,6 +63,7 @@ async fn part<S: Conversation>(stream: &mut S) {
 
 struct Session<'a> {
     shared: &'a Shared,
+    connection: u64,
     client: Arc<str>,
     presented: Presented,
     begun: Instant,
@@ -79,6 +82,8 @@ struct Session<'a> {
     queries: u64,
     found: u64,
     invalid: u64,
+    bytes_read: u64,
+    bytes_written: u64,
 }
 
 /// What one read brought.
@@ -89,12 +94,13 @@ enum Turn {
 
 impl<'a> Session<'a> {
     fn new(admitted: Admitted, shared: &'a Shared) -> Session<'a> {
-        let Admitted { client, presented, epoch, form } = admitted;
+        let Admitted { connection, client, presented, epoch, form } = admitted;
         let state = shared.state.load();
         let limits = state.config.server.clone();
         let text = state.doors[presented.listener].listener.text;
         Session {
             shared,
+            connection,
             selection: state.lists.select(client.datasets()),
             scratch: Scratch::default(),
             decoder: Decoder::new(limits.max_query_bytes, text),
@@ -110,6 +116,8 @@ impl<'a> Session<'a> {
             queries: 0,
             found: 0,
             invalid: 0,
+            bytes_read: 0,
+            bytes_written: 0,
         }
     }
 
@@ -173,6 +181,7 @@ impl<'a> Session<'a> {
                     0 => return Poll::Ready(Err(SessionEnd::ClosedByClient)),
                     bytes => {
                         self.decoder.filled(bytes);
+                        self.bytes_read += bytes as u64;
                         self.shared.metrics.bytes_read.add(bytes as u64);
                         return Poll::Ready(Ok(Some(waited)));
                     }
@@ -346,6 +355,7 @@ impl<'a> Session<'a> {
             written += bytes;
             stalled = None;
         }
+        self.bytes_written += self.answers.len() as u64;
         self.shared.metrics.bytes_written.add(self.answers.len() as u64);
         self.answers.clear();
         // One turn of tiny queries can leave a large buffer behind; an idle session should not keep it.
@@ -359,6 +369,7 @@ impl Drop for Session<'_> {
     fn drop(&mut self) {
         let state = self.shared.state.load();
         self.shared.teller.tell(Event::SessionEnded {
+            connection: self.connection,
             listener: Arc::clone(&state.doors[self.presented.listener].listener.name),
             source: self.presented.source.to_string(),
             client: Arc::clone(&self.client),
@@ -366,6 +377,8 @@ impl Drop for Session<'_> {
             queries: self.queries,
             found: self.found,
             invalid: self.invalid,
+            bytes_read: self.bytes_read,
+            bytes_written: self.bytes_written,
             seconds: self.begun.elapsed().as_secs(),
         });
     }
