@@ -194,11 +194,19 @@ events! {
         { connection: u64, listener: Arc<str>, source: String, client: Arc<str>, reason: SessionEnd, queries: u64, found: u64,
           invalid: u64, bytes_read: u64, bytes_written: u64, seconds: u64 }
     /// New configuration, keys and certificates are in service, and of each list what could be taken.
-    Reloaded = "reloaded", Notice, "reloaded" { by: String, lists: usize, list_faults: usize, lines: u64, milliseconds: u128 }
+    Reloaded = "reloaded", Notice, "reloaded"
+        { by: String, generation: u64, changes: usize, lists: usize, list_faults: usize, lines: u64, milliseconds: u128 }
+    /// One thing that a reload changed; one event each, told after [`Event::Reloaded`].
+    ReloadChanged = "reload-changed", Notice, "changed by the reload" { by: String, generation: u64, change: String }
     /// Nothing changed; one event a fault.
     ReloadFailed = "reload-failed", Error, "reload refused; the last good state stays in service" { by: String, fault: String }
     /// A socket could not be accepted.
     AcceptFailed = "accept-failed", Error, "could not accept a connection; trying again" { listener: Arc<str>, error: String }
+    /// A certificate or CRL file on the disk is another than the one in service.
+    PaperRenewed = "paper-renewed", Notice, "another file lies on the disk; reload to take it into service"
+        { path: String, days_left: String }
+    /// The system's clock was set, or the machine slept.
+    ClockJumped = "clock-jumped", Warning, "the clock jumped; times of records before and after do not compare" { seconds: i64 }
     /// Something is well for now and will not stay so.
     Warned = "warning", Warning, "attention" { about: String }
     /// Records were lost before they could be written.

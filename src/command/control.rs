@@ -111,6 +111,9 @@ fn people_outcome(outcome: &Outcome) -> String {
     for fault in &outcome.faults {
         text += &format!("fault: {fault}\n");
     }
+    for change in &outcome.changes {
+        text += &format!("changed: {change}\n");
+    }
     for warning in &outcome.warnings {
         text += &format!("warning: {warning}\n");
     }

@@ -5,12 +5,14 @@
 pub mod admission;
 pub mod connection;
 pub mod control;
+mod difference;
 mod explain;
 pub mod listener;
 pub mod reload;
 pub mod session;
 pub mod shared;
 pub mod state;
+mod vigil;
 pub mod wire;
 pub mod workers;
 
@@ -74,6 +76,7 @@ pub async fn run(
     let (reloads, requests) = mpsc::channel(reload::WAITING);
 
     let reloading = tokio::spawn(reload::serve(requests, Arc::new(reloader(Arc::clone(&shared)))));
+    let watching = tokio::spawn(vigil::keep(Arc::clone(&shared)));
     let addresses: Vec<_> = sockets.iter().map(|socket| socket.address.clone()).collect();
     let accepting = accept_all(sockets, &workers, &shared);
     let controlling = control_all(control, &addresses, &shared, &reloads)?;
@@ -95,6 +98,7 @@ pub async fn run(
     }
     drop(controlling);
     reloading.abort();
+    watching.abort();
     shared.stop();
     let cut_connections = drain(workers).await;
     shared.teller.tell(Event::Stopped { cut_connections });

@@ -5,9 +5,9 @@ use super::admission::Source;
 use crate::config::{self, Config, Protection};
 use crate::dataset::{self, Lists};
 use crate::identity::{Client, Denied, Evidence, Reader, Register};
-use crate::tls::{Acceptor, DecoyKeys, Proof};
-
+use crate::tls::{Acceptor, DecoyKeys, Paper, Proof};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A generation.
 pub struct State {
@@ -54,8 +54,7 @@ impl Doors {
                 Protection::Tls { profile, mode } => {
                     match Acceptor::build(*profile, mode, decoys, Reader::this_process()) {
                         Ok(acceptor) => {
-                            let about = |warning: &String| format!("listener {}: {warning}", listener.name);
-                            warnings.extend(acceptor.warnings().iter().map(about));
+                            warnings.extend(paper_warnings(&listener.name, &acceptor, SystemTime::now()));
                             Some(Arc::new(acceptor))
                         }
                         Err(found) => {
@@ -89,6 +88,11 @@ impl Doors {
     }
 }
 
+fn paper_warnings(listener: &str, acceptor: &Acceptor, now: SystemTime) -> Vec<String> {
+    let of_papers = acceptor.papers().iter().flat_map(|paper| paper.warnings(now));
+    of_papers.map(|warning| format!("listener {listener}: {warning}")).collect()
+}
+
 /// A peer and what it showed: everything that is judged when it comes, and again after every reload.
 pub struct Presented {
     /// Where it comes from.
@@ -102,6 +106,18 @@ pub struct Presented {
 }
 
 impl State {
+    /// What is well for now and will not stay so, or has just ceased to be.
+    #[must_use]
+    pub fn warnings(&self, now: SystemTime) -> Vec<String> {
+        let with_acceptor = self.doors.iter().filter_map(|door| Some((&door.listener.name, door.acceptor.as_ref()?)));
+        with_acceptor.flat_map(|(name, acceptor)| paper_warnings(name, acceptor, now)).collect()
+    }
+
+    /// The files of certificates and CRLs in service.
+    pub fn papers(&self) -> impl Iterator<Item = &Paper> {
+        self.doors.iter().filter_map(|door| door.acceptor.as_ref()).flat_map(|acceptor| acceptor.papers())
+    }
+
     /// Who that makes somebody, in this generation.
     ///
     /// # Errors
