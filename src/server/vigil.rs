@@ -5,12 +5,13 @@ use super::shared::Shared;
 use crate::event::Event;
 use crate::tls::Paper;
 use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Between two looks.
-const PERIOD: Duration = Duration::from_secs(5);
+const PERIOD: Duration = Duration::from_secs(2);
 
 /// A clock that is off by less is being slewed, or the process waited for its turn.
 const JUMP: Duration = Duration::from_secs(2);
@@ -38,14 +39,19 @@ struct Vigil {
     told: HashSet<String>,
     /// Of each file, what it was when it was last announced.
     announced: HashMap<PathBuf, Paper>,
+    /// Of each file, its stamp when it was last read: a CRL may be long, and most looks find nothing new.
+    seen: HashMap<PathBuf, Stamp>,
 }
+
+/// Inode, length, and ctime in seconds and nanoseconds.
+type Stamp = (u64, u64, i64, i64);
 
 impl Vigil {
     fn new(shared: Arc<Shared>) -> Vigil {
         let state = shared.state.load_full();
         let told = state.warnings(SystemTime::now()).into_iter().collect();
         let clock = (Instant::now(), SystemTime::now());
-        Vigil { shared, epoch: state.epoch, clock, told, announced: HashMap::new() }
+        Vigil { shared, epoch: state.epoch, clock, told, announced: HashMap::new(), seen: HashMap::new() }
     }
 
     fn look(&mut self) {
@@ -61,6 +67,9 @@ impl Vigil {
                 self.shared.teller.tell(Event::Warned { about: about.clone() });
             }
         }
+        if state.epoch != self.epoch {
+            self.seen.clear();
+        }
         // What a reload found, it has told.
         self.told = warnings.into_iter().collect();
         self.epoch = state.epoch;
@@ -71,7 +80,13 @@ impl Vigil {
 
     /// Compares a paper in service with its file. A file that is gone or broken is left to the next reload to tell.
     fn compare(&mut self, in_service: &Paper, now: SystemTime) {
+        let Ok(file) = std::fs::metadata(in_service.path()) else { return };
+        let stamp = (file.ino(), file.len(), file.ctime(), file.ctime_nsec());
+        if self.seen.get(in_service.path()) == Some(&stamp) {
+            return;
+        }
         let Ok(found) = Paper::read(in_service.path()) else { return };
+        self.seen.insert(in_service.path().to_owned(), stamp);
         if found.same_as(in_service) {
             self.announced.remove(found.path());
             return;

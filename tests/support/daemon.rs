@@ -76,9 +76,28 @@ impl Daemon {
         Daemon::spawn_with(folder, &file)
     }
 
+    /// Starts under a clock that the test sets through a file, as libfaketime reads it: `+0`, `+1h`. Waits until it is ready.
+    pub fn start_under_clock(folder: Folder, sections: &str, clock: &Path, library: &Path) -> Daemon {
+        let file = folder.configure(sections);
+        let environment = [
+            ("LD_PRELOAD", library.to_owned()),
+            ("FAKETIME_TIMESTAMP_FILE", clock.to_owned()),
+            ("FAKETIME_NO_CACHE", "1".into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+        ];
+        let mut daemon = Daemon::spawn_within(folder, &file, &environment);
+        daemon.wait_for("event=ready ");
+        daemon
+    }
+
     /// Starts with a configuration file that the test wrote whole.
     pub fn spawn_with(folder: Folder, file: &Path) -> Daemon {
+        Daemon::spawn_within(folder, file, &[])
+    }
+
+    fn spawn_within(folder: Folder, file: &Path, environment: &[(&str, PathBuf)]) -> Daemon {
         let mut child = Command::new(env!("CARGO_BIN_EXE_linekeepd"))
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .arg("--config")
             .arg(file)
             .stdin(Stdio::null())
