@@ -46,6 +46,16 @@ pub enum Refusal {
     MaxHandshakes,
     /// The same, of this source.
     MaxHandshakesPerSource,
+    /// By chance, as there are many that have not yet proved who they are.
+    Early,
+    /// The source has failed too often, or kept handshakes waiting.
+    Penalty,
+    /// Too many connections of this trusted proxy.
+    MaxConnectionsPerProxy,
+    /// A trusted proxy did not say whom it speaks for.
+    ProxyHeader,
+    /// Somebody who is no trusted proxy sent a PROXY header.
+    ProxyNotTrusted,
 }
 
 impl Refusal {
@@ -56,6 +66,11 @@ impl Refusal {
         (Refusal::MaxConnectionsPerSource, "max-connections-per-source"),
         (Refusal::MaxHandshakes, "max-handshakes"),
         (Refusal::MaxHandshakesPerSource, "max-handshakes-per-source"),
+        (Refusal::Early, "early"),
+        (Refusal::Penalty, "penalty"),
+        (Refusal::MaxConnectionsPerProxy, "max-connections-per-proxy"),
+        (Refusal::ProxyHeader, "proxy-header"),
+        (Refusal::ProxyNotTrusted, "proxy-not-trusted"),
     ];
 
     /// The word in records and metrics.
@@ -179,16 +194,21 @@ events! {
     /// Scan and index took turns.
     ListSearch = "list-search", Info, "list is searched another way from now on" { list: Arc<str>, search: &'static str, reason: String }
     /// A connection was turned away before TLS.
-    Refused = "connection-refused", Warning, "connection refused" { listener: Arc<str>, source: String, reason: Refusal }
+    Refused = "connection-refused", Warning, "connection refused"
+        { listener: Arc<str>, source: String, proxy: String, reason: Refusal, detail: String }
+    /// A source is turned away from now on, for a while.
+    PenaltyBegun = "penalty-begun", Warning, "too many failed logins or slow handshakes: this source is refused for a while"
+        { listener: Arc<str>, source: String, seconds: u64 }
     /// No proof of identity came out of the handshake.
     HandshakeFailed = "handshake-failed", Warning, "handshake failed"
-        { connection: u64, listener: Arc<str>, source: String, reason: String, identity: String }
+        { connection: u64, listener: Arc<str>, source: String, proxy: String, reason: String, identity: String }
     /// Somebody proved who they are and is still not let in.
     ClientDenied = "client-denied", Warning, "client denied"
-        { connection: u64, listener: Arc<str>, source: String, evidence: String, reason: &'static str }
+        { connection: u64, listener: Arc<str>, source: String, proxy: String, evidence: String, reason: &'static str }
     /// A client may ask.
     ClientAdmitted = "client-admitted", Notice, "client admitted"
-        { connection: u64, listener: Arc<str>, source: String, client: Arc<str>, evidence: String, tls: String, cipher: String }
+        { connection: u64, listener: Arc<str>, source: String, proxy: String, client: Arc<str>, evidence: String, tls: String,
+          cipher: String }
     /// A session is over.
     SessionEnded = "session-ended", Notice, "session ended"
         { connection: u64, listener: Arc<str>, source: String, client: Arc<str>, reason: SessionEnd, queries: u64, found: u64,
@@ -207,6 +227,8 @@ events! {
         { path: String, days_left: String }
     /// The system's clock was set, or the machine slept.
     ClockJumped = "clock-jumped", Warning, "the clock jumped; times of records before and after do not compare" { seconds: i64 }
+    /// Sockets can be accepted again.
+    AcceptRestored = "accept-restored", Notice, "connections are accepted again" { listener: Arc<str>, failures: u64 }
     /// Something is well for now and will not stay so.
     Warned = "warning", Warning, "attention" { about: String }
     /// Records were lost before they could be written.

@@ -31,6 +31,13 @@ counters! {
     refused_source, "refused_max_connections_per_source_total", "connections refused: too many of this source";
     refused_handshakes, "refused_max_handshakes_total", "connections refused: too many not yet identified";
     refused_source_handshakes, "refused_max_handshakes_per_source_total", "connections refused: too many of this source not yet identified";
+    refused_early, "refused_early_total", "connections refused by chance, as many were not yet identified";
+    refused_penalty, "refused_penalty_total", "connections refused: the source failed too often before";
+    refused_proxy, "refused_max_connections_per_proxy_total", "connections refused: too many of this trusted proxy";
+    refused_proxy_header, "refused_proxy_header_total", "connections of trusted proxies that did not say whom they speak for";
+    refused_proxy_not_trusted, "refused_proxy_not_trusted_total", "connections that sent a PROXY header and may not";
+    proxy_checks, "proxy_checks_total", "connections by which trusted proxies only looked whether the server is alive";
+    penalties, "penalties_total", "times that a source began to be refused for its failures";
     handshakes_failed, "handshakes_failed_total", "handshakes without proof of identity, or past their deadline";
     clients_denied, "clients_denied_total", "proven identities that are no client here";
     clients_admitted, "clients_admitted_total", "sessions begun";
@@ -64,6 +71,7 @@ impl Metrics {
     pub fn note(&self, event: &Event) {
         match event {
             Event::Refused { reason, .. } => self.refused(*reason).add(1),
+            Event::PenaltyBegun { .. } => self.penalties.add(1),
             Event::HandshakeFailed { .. } => self.handshakes_failed.add(1),
             Event::ClientDenied { .. } => self.clients_denied.add(1),
             Event::ClientAdmitted { .. } => self.clients_admitted.add(1),
@@ -90,6 +98,11 @@ impl Metrics {
             Refusal::MaxConnectionsPerSource => &self.refused_source,
             Refusal::MaxHandshakes => &self.refused_handshakes,
             Refusal::MaxHandshakesPerSource => &self.refused_source_handshakes,
+            Refusal::Early => &self.refused_early,
+            Refusal::Penalty => &self.refused_penalty,
+            Refusal::MaxConnectionsPerProxy => &self.refused_proxy,
+            Refusal::ProxyHeader => &self.refused_proxy_header,
+            Refusal::ProxyNotTrusted => &self.refused_proxy_not_trusted,
         }
     }
 }
@@ -124,7 +137,8 @@ mod tests {
     fn bounded_every_refusal_has_its_own_counter() {
         let metrics = Metrics::default();
         for (reason, word) in Refusal::WORDS {
-            metrics.note(&Event::Refused { listener: "l".into(), source: "s".into(), reason: *reason });
+            let (proxy, detail) = (String::new(), String::new());
+            metrics.note(&Event::Refused { listener: "l".into(), source: "s".into(), proxy, reason: *reason, detail });
             let name = format!("refused_{}_total", word.replace('-', "_"));
             let counted: Vec<_> = metrics.read().into_iter().filter(|(counter, ..)| *counter == name).collect();
             assert_eq!(counted.len(), 1, "{name}");

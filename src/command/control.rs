@@ -138,6 +138,9 @@ fn people_status(status: &Status) -> String {
         "linekeepd {} (pid {}), up {uptime}, generation {}\nconnections  {} of {}\n",
         status.version, status.pid, status.generation, status.connections, status.max_connections
     );
+    if status.penalised_sources > 0 {
+        text += &format!("penalties    {} sources are refused for a while\n", status.penalised_sources);
+    }
     text += "\nlisteners\n";
     for listener in &status.listeners {
         text += &format!("  {:<20} {:<12} {}\n", listener.name, listener.mode, listener.address);

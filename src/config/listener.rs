@@ -110,6 +110,15 @@ const ALLOW: Key<Vec<ipnet::IpNet>> = Key {
         `::/0` lets none of them in. Not for UNIX sockets.",
     read: key::ranges,
 };
+const TRUSTED_PROXIES: Key<Vec<ipnet::IpNet>> = Key {
+    name: "trusted-proxies",
+    default: None,
+    allowed: "an array of at least one address or range",
+    meaning: "Load balancers that say whom they speak for: each connection from here has to begin with a PROXY header (version 1 or 2, \
+        before TLS), and `allow`, penalties, caps per source, clients' `networks` and records go by the address in it. A proxy's own address need not be in `allow`. \
+        A PROXY header from anyone else is refused. Not for UNIX sockets.",
+    read: key::ranges,
+};
 const UNLISTED: Key<Unlisted> = Key {
     name: "unlisted",
     default: Some("\"refuse\""),
@@ -129,6 +138,7 @@ pub(super) const LISTENER: &[Described] = &[
     NAME.described(),
     ADDRESS.described(),
     ALLOW.described(),
+    TRUSTED_PROXIES.described(),
     TRANSPORT.described(),
     MODE.described(),
     PROFILE.described(),
@@ -193,10 +203,17 @@ pub(super) fn listener(table: &Table<'_, '_>, folder: &Path, faults: &mut Gather
         None if table.place_of(&ADDRESS).is_some() => table.optional(&ALLOW, faults).map(|allow| allow.value),
         Some(Address::Tcp(_)) | None => table.value(&ALLOW, faults),
     };
+    if let Some(Bind::Unix { .. }) = bind {
+        table.forbid(&TRUSTED_PROXIES, "whoever may connect to a UNIX socket is known by the kernel's word", faults);
+    }
+    let trusted_proxies = table.optional(&TRUSTED_PROXIES, faults);
+    let proxies_readable = trusted_proxies.is_some() || table.place_of(&TRUSTED_PROXIES).is_none();
     let protection = protection(table, bind.as_ref(), folder, faults);
     let unlisted = table.value(&UNLISTED, faults);
     let text = table.value(&QUERIES, faults);
     let (name, address) = (name?, address?);
+    // A `trusted-proxies` that cannot be read must not turn proxies into clients.
+    proxies_readable.then_some(())?;
     Some(Placed {
         name_at: name.at.unwrap_or(table.at),
         address_at: address.at.unwrap_or(table.at),
@@ -204,6 +221,7 @@ pub(super) fn listener(table: &Table<'_, '_>, folder: &Path, faults: &mut Gather
             name: name.value.into(),
             bind: bind?,
             allow: Allowlist::new(allow?),
+            trusted_proxies: Allowlist::new(trusted_proxies.map(|ranges| ranges.value).unwrap_or_default()),
             protection: protection?,
             unlisted: unlisted?,
             text: text?,

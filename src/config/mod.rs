@@ -7,6 +7,7 @@ mod fault;
 mod key;
 mod listener;
 mod parse;
+mod penalties;
 mod reference;
 mod sections;
 mod table;
@@ -38,6 +39,8 @@ pub const MAX_FILES: usize = 4096;
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[penalties]`
+    pub penalties: Penalties,
     /// `[log]`
     pub log: Log,
     /// `[control]`; `None` when switched off.
@@ -63,6 +66,12 @@ pub struct Server {
     pub max_handshakes: usize,
     /// The same, of one source.
     pub max_handshakes_per_source: usize,
+    /// Connections of one trusted proxy.
+    pub max_connections_per_proxy: usize,
+    /// From how many percent of `max_handshakes` on some are refused by chance.
+    pub early_refusal_from: u8,
+    /// How many percent of them there; it grows to all of them at `max_handshakes`.
+    pub early_refusal_chance: u8,
     /// The kernel's queue of connections not yet accepted (listen(2)).
     pub backlog: u32,
     /// From accept to identified.
@@ -77,6 +86,25 @@ pub struct Server {
     pub max_query_bytes: usize,
     /// Memory ceiling: bytes that the indexes of all lists may take, old and new generation together.
     pub max_index_bytes: u64,
+}
+
+/// `[penalties]`: what failed logins and slow handshakes cost a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Penalties {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// For an identity or certificate that proves nothing.
+    pub failed_login: Duration,
+    /// For a connection that shows none.
+    pub no_login: Duration,
+    /// For a handshake that is not done by its deadline.
+    pub slow_handshake: Duration,
+    /// From how much on a source is turned away.
+    pub enforce_from: Duration,
+    /// More never gathers.
+    pub longest: Duration,
+    /// Who gets none.
+    pub exempt: Allowlist,
 }
 
 /// `[log]`: where events are told.
@@ -112,6 +140,8 @@ pub struct Listener {
     pub bind: Bind,
     /// Who may connect at all. Not asked for on a UNIX socket, whose file mode decides.
     pub allow: Allowlist,
+    /// Who speaks for others: connections from here begin with a PROXY header.
+    pub trusted_proxies: Allowlist,
     /// How it protects and identifies.
     pub protection: Protection,
     /// What to do with a proven identity that no `[[client]]` names.

@@ -1,12 +1,13 @@
 //! The configuration reference, made from the same definitions that read the file.
 
 use super::key::Described;
-use super::{client, dataset, listener, sections};
+use super::{client, dataset, listener, penalties, sections};
 use std::fmt::Write;
 
 /// A section, and what it is for.
-const SECTIONS: [(&str, &str, &[Described]); 6] = [
+const SECTIONS: [(&str, &str, &[Described]); 7] = [
     ("[server]", "Limits that hold for all listeners together. May be left out.", sections::SERVER),
+    ("[penalties]", "What failed logins and slow handshakes cost a source. May be left out.", penalties::PENALTIES),
     ("[log]", "Where events are told. May be left out.", sections::LOG),
     ("[control]", "The socket of `linekeepctl`. May be left out.", sections::CONTROL),
     ("[[listener]]", "Where to listen, and what proves who a client is. At least one.", listener::LISTENER),

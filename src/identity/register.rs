@@ -145,6 +145,7 @@ mod tests {
             name: "wire".into(),
             bind: Bind::Tcp("127.0.0.1:0".parse().unwrap()),
             allow: Allowlist::default(),
+            trusted_proxies: Allowlist::default(),
             protection: Protection::Tls { profile: Profile::Intermediate, mode },
             unlisted,
             text: Text::Utf8,

@@ -51,6 +51,8 @@ pub struct Status {
     pub connections: u64,
     /// The most connections that may be open.
     pub max_connections: usize,
+    /// Sources that are turned away for a while, for failed logins and slow handshakes.
+    pub penalised_sources: usize,
     /// The listeners.
     pub listeners: Vec<ListenerStatus>,
     /// The lists in service.
@@ -165,6 +167,7 @@ impl Control {
             generation: state.epoch,
             connections: self.shared.metrics.open.value(),
             max_connections: state.config.server.max_connections,
+            penalised_sources: self.shared.penalised(),
             listeners: state.config.listeners.iter().zip(&self.addresses).map(listener).collect(),
             lists: state.lists.summary(),
             counters: self.shared.metrics.read().into_iter().map(|(name, _, value)| (name.to_owned(), value)).collect(),

@@ -7,7 +7,9 @@ pub mod connection;
 pub mod control;
 mod difference;
 mod explain;
+mod introduction;
 pub mod listener;
+pub mod penalties;
 pub mod reload;
 pub mod session;
 pub mod shared;
@@ -21,6 +23,7 @@ use crate::event::{Event, Teller};
 use crate::metrics::Metrics;
 use admission::Admission;
 use arc_swap::ArcSwap;
+use connection::Doorkeeper;
 use control::Control;
 use listener::{Bound, BoundControl};
 use reload::{Reloader, Request};
@@ -29,7 +32,7 @@ use state::State;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 use workers::Workers;
@@ -71,7 +74,8 @@ pub async fn run(
     let threads = state.config.server.threads;
     let calls = watch::Sender::new(Call { stopping: false, epoch: state.epoch });
     let state = ArcSwap::from_pointee(state);
-    let shared = Arc::new(Shared { state, metrics, teller, calls, since: Instant::now() });
+    let penalties = Mutex::default();
+    let shared = Arc::new(Shared { state, metrics, teller, penalties, calls, since: Instant::now() });
     let workers = Rc::new(Workers::start(threads, &shared)?);
     let (reloads, requests) = mpsc::channel(reload::WAITING);
 
@@ -111,10 +115,8 @@ fn accept_all(
     shared: &Arc<Shared>,
 ) -> Vec<tokio::task::JoinHandle<io::Result<()>>> {
     let admission = Rc::new(RefCell::new(Admission::default()));
-    let accept = |(listener, bound)| {
-        let (admission, workers, shared) = (Rc::clone(&admission), Rc::clone(workers), Arc::clone(shared));
-        tokio::task::spawn_local(listener::accept(bound, listener, admission, workers, shared))
-    };
+    let keeper = Doorkeeper { admission, workers: Rc::downgrade(workers), shared: Arc::clone(shared) };
+    let accept = |(listener, bound)| tokio::task::spawn_local(listener::accept(bound, listener, keeper.clone()));
     sockets.into_iter().enumerate().map(accept).collect()
 }
 

@@ -53,10 +53,11 @@ impl Folder {
         self.write("linekeep.toml", format!("{}\n{sections}", self.common()))
     }
 
-    /// What every test's configuration begins with; `[server]` is left to the test.
+    /// What every test's configuration begins with; `[server]` is left to the test. One address plays every part in most
+    /// tests, so penalties are for those that are about them.
     fn common(&self) -> String {
         format!(
-            "[log]\nlevel = \"info\"\nsyslog = false\n[control]\nsocket = \"{}\"\n",
+            "[penalties]\nenabled = false\n[log]\nlevel = \"info\"\nsyslog = false\n[control]\nsocket = \"{}\"\n",
             self.path().join("control.sock").display()
         )
     }
