@@ -99,6 +99,8 @@ pub enum SessionEnd {
     CutAtStop,
     /// A reload took the client's right to be here.
     NoLongerPermitted,
+    /// The time of the client, or of its certificate, is over.
+    Expired,
 }
 
 impl SessionEnd {
@@ -114,6 +116,7 @@ impl SessionEnd {
             SessionEnd::ShuttingDown => "shutting-down",
             SessionEnd::CutAtStop => "cut-at-stop",
             SessionEnd::NoLongerPermitted => "no-longer-permitted",
+            SessionEnd::Expired => "expired",
         }
     }
 }
@@ -209,10 +212,13 @@ events! {
     ClientAdmitted = "client-admitted", Notice, "client admitted"
         { connection: u64, listener: Arc<str>, source: String, proxy: String, client: Arc<str>, evidence: String, tls: String,
           cipher: String }
+    /// A client asks faster than it may.
+    RateLimited = "rate-limited", Warning, "queries refused: the client asks faster than it may"
+        { connection: u64, client: Arc<str>, source: String, refused: u64 }
     /// A session is over.
     SessionEnded = "session-ended", Notice, "session ended"
         { connection: u64, listener: Arc<str>, source: String, client: Arc<str>, reason: SessionEnd, queries: u64, found: u64,
-          invalid: u64, bytes_read: u64, bytes_written: u64, seconds: u64 }
+          limited: u64, invalid: u64, bytes_read: u64, bytes_written: u64, seconds: u64 }
     /// New configuration, keys and certificates are in service, and of each list what could be taken.
     Reloaded = "reloaded", Notice, "reloaded"
         { by: String, generation: u64, changes: usize, lists: usize, list_faults: usize, lines: u64, milliseconds: u128 }

@@ -44,7 +44,8 @@ counters! {
     queries, "queries_total", "queries looked up";
     found, "queries_found_total", "queries answered STRING EXISTS";
     not_found, "queries_not_found_total", "queries answered STRING NOT FOUND";
-    query_errors, "queries_error_total", "queries answered ERROR for want of a right or a list";
+    query_errors, "queries_error_total", "queries answered ERROR for want of a right, a list, or a rate";
+    rate_limited, "queries_rate_limited_total", "queries answered ERROR: rate limited";
     invalid_empty, "requests_empty_total", "requests that were empty lines";
     invalid_nul, "requests_nul_total", "requests that held NUL";
     invalid_utf8, "requests_not_utf8_total", "requests that were not UTF-8";
@@ -53,6 +54,7 @@ counters! {
     bytes_written, "bytes_written_total", "bytes of answers";
     idle_ended, "sessions_ended_idle_total", "sessions ended: no whole request for the idle time";
     write_ended, "sessions_ended_write_deadline_total", "sessions ended: answers not read for the write deadline";
+    expired_ended, "sessions_ended_expired_total", "sessions ended: the time of the client or of its certificate was over";
     accept_errors, "accept_errors_total", "connections that the kernel could not hand over";
     reloads, "reloads_total", "reloads that took effect";
     reload_failures, "reload_failures_total", "reloads refused";
@@ -78,6 +80,7 @@ impl Metrics {
             Event::SessionEnded { reason, .. } => match reason {
                 crate::event::SessionEnd::Idle => self.idle_ended.add(1),
                 crate::event::SessionEnd::WriteDeadline => self.write_ended.add(1),
+                crate::event::SessionEnd::Expired => self.expired_ended.add(1),
                 _ => {}
             },
             Event::Reloaded { .. } => self.reloads.add(1),

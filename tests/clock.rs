@@ -3,8 +3,9 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
-use support::daemon::{Daemon, Folder, field};
+use support::daemon::{Daemon, Folder, PATIENCE, field};
 use support::peers::{self, Shows, Version};
 use support::pki::Authority;
 
@@ -51,7 +52,13 @@ fn what_ends_and_a_clock_that_jumps_are_told_while_nobody_acts() {
     assert!(daemon.wait_for("event=warning server.pem in 19 days").contains("localhost expires on"));
     assert_eq!(ask().as_deref(), Ok("STRING EXISTS"), "a warning takes nothing away");
 
+    let mut open = peers::connect(address, Version::V13, &Shows::certificate(&client)).unwrap();
+    open.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+    open.write_all(b"known\n").unwrap();
+    open.read_exact(&mut [0; 14]).unwrap();
     daemon.folder.write("clock", "+40d\n");
+    assert_eq!(open.read(&mut [0; 16]).unwrap_or(0), 0, "a session ends with its certificate");
+    daemon.wait_for("event=session-ended reason=expired");
     daemon.wait_for("event=warning ca.pem has expired on");
     assert!(ask().is_err(), "a certificate that has expired proves nothing");
     daemon.wait_for("event=handshake-failed expired");

@@ -2,7 +2,7 @@
 
 use crate::config;
 use crate::dataset::Summary;
-use crate::server::control::{Command, Reply, Status};
+use crate::server::control::{ClientStatus, Command, Reply, Status};
 use crate::server::reload::Outcome;
 use clap::{Parser, Subcommand};
 use std::io::{BufRead, BufReader, Write};
@@ -145,6 +145,10 @@ fn people_status(status: &Status) -> String {
     for listener in &status.listeners {
         text += &format!("  {:<20} {:<12} {}\n", listener.name, listener.mode, listener.address);
     }
+    if !status.clients.is_empty() {
+        text += "\nclients\n";
+        status.clients.iter().for_each(|client| text += &people_client(client));
+    }
     text += "\nlists\n";
     status.lists.iter().for_each(|list| text += &people_list(list));
     text += "\ncounters\n";
@@ -152,6 +156,24 @@ fn people_status(status: &Status) -> String {
         text += &format!("  {name:<48} {value}\n");
     }
     text
+}
+
+fn people_client(client: &ClientStatus) -> String {
+    let figures = &client.figures;
+    let moment = |at: u64| humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at));
+    let mut text = format!("  {:<20} {} connections, {} queries", client.name, figures.connections, figures.queries);
+    if figures.rate_limited > 0 {
+        text += &format!(" ({} over its rate)", figures.rate_limited);
+    }
+    text +=
+        &figures.last_seen.map_or(", not seen since the start".to_owned(), |at| format!(", last seen {}", moment(at)));
+    if !client.enabled {
+        text += ", disabled";
+    }
+    if let Some(at) = client.expires {
+        text += &format!(", until {}", moment(at));
+    }
+    text + "\n"
 }
 
 fn people_list(list: &Summary) -> String {

@@ -87,6 +87,14 @@ const CRL: Key<PathBuf> = Key {
     meaning: "Which of them are revoked, of every CA in a client's chain. Without it nobody is.",
     read: key::path,
 };
+const REQUIRE_CLIENT_EKU: Key<bool> = Key {
+    name: "require-client-eku",
+    default: Some("true"),
+    allowed: "true or false (modes certificate and either)",
+    meaning: "Whether a client's certificate has to say that it is for clients: extended key usage clientAuth (RFC 5280 section 4.2.1.12). \
+        With `false` one without that extension will do; one that is only for something else never does.",
+    read: key::boolean,
+};
 const KEYRING: Key<PathBuf> = Key {
     name: "keyring",
     default: None,
@@ -147,6 +155,7 @@ pub(super) const LISTENER: &[Described] = &[
     PRIVATE_KEY.described(),
     CLIENT_CA.described(),
     CRL.described(),
+    REQUIRE_CLIENT_EKU.described(),
     CLIENT.described(),
     UNLISTED.described(),
     QUERIES.described(),
@@ -295,6 +304,7 @@ fn mode(table: &Table<'_, '_>, folder: &Path, faults: &mut Gathering<'_>) -> Opt
             forbid_keyring(table, "mode none asks for no proof", faults);
             table.forbid(&CLIENT_CA, "mode none asks for no certificate", faults);
             table.forbid(&CRL, "mode none asks for no certificate", faults);
+            table.forbid(&REQUIRE_CLIENT_EKU, "mode none asks for no certificate", faults);
             forbid_unlisted(table, faults);
             let (server, client) = (server(table, folder, faults), table.value(&CLIENT, faults));
             Some(Mode::None { server: server?, client: client?.into() })
@@ -310,7 +320,8 @@ fn server(table: &Table<'_, '_>, folder: &Path, faults: &mut Gathering<'_>) -> O
 fn trust(table: &Table<'_, '_>, folder: &Path, faults: &mut Gathering<'_>) -> Option<ClientTrust> {
     let client_ca = table.value(&CLIENT_CA, faults);
     let crl = table.optional(&CRL, faults).map(|crl| folder.join(crl.value));
-    Some(ClientTrust { client_ca: folder.join(client_ca?), crl })
+    let require_client_eku = table.value(&REQUIRE_CLIENT_EKU, faults);
+    Some(ClientTrust { client_ca: folder.join(client_ca?), crl, require_client_eku: require_client_eku? })
 }
 
 fn forbid_keyring(table: &Table<'_, '_>, why: &str, faults: &mut Gathering<'_>) {
@@ -321,6 +332,7 @@ fn forbid_certificates(table: &Table<'_, '_>, why: &str, faults: &mut Gathering<
     for key in [&CERTIFICATE, &PRIVATE_KEY, &CLIENT_CA, &CRL] {
         table.forbid(key, why, faults);
     }
+    table.forbid(&REQUIRE_CLIENT_EKU, why, faults);
 }
 
 fn forbid_unlisted(table: &Table<'_, '_>, faults: &mut Gathering<'_>) {

@@ -26,7 +26,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Where the configuration is when nobody says.
 pub const DEFAULT_FILE: &str = "/etc/linekeep/linekeep.toml";
@@ -246,6 +246,8 @@ pub struct ClientTrust {
     pub client_ca: PathBuf,
     /// PEM file of CRLs, of every CA in a client's chain; `None` checks no revocation.
     pub crl: Option<PathBuf>,
+    /// Whether a client's certificate has to say that it is for clients (extended key usage).
+    pub require_client_eku: bool,
 }
 
 /// What to do with a proven identity that no `[[client]]` names.
@@ -360,9 +362,30 @@ pub struct Client {
     pub certificates: Vec<CertificateName>,
     /// The datasets that it may ask; `None` means every one.
     pub datasets: Option<Vec<Arc<str>>>,
+    /// Where it may come from; `None` means anywhere that the listener lets in.
+    pub networks: Option<Allowlist>,
+    /// How fast it may ask, over all its connections.
+    pub rate: Option<Rate>,
+    /// Its connections at a time.
+    pub max_connections: Option<usize>,
+    /// It may not come before.
+    pub not_before: Option<SystemTime>,
+    /// From then on it may not be here.
+    pub expires: Option<SystemTime>,
+    /// Whether it may come at all.
+    pub enabled: bool,
 }
 
-/// How a certificate is recognised. Common names are not: they are not unique by any rule (RFC 6125 section 2.3).
+/// Queries over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run.
+    pub per_second: u64,
+    /// At once, after a pause.
+    pub burst: u64,
+}
+
+/// How a certificate is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CertificateName {
     /// `dns:NAME`, a subjectAltName of type dNSName, lower case.
@@ -371,6 +394,8 @@ pub enum CertificateName {
     Uri(String),
     /// `sha256:HEX`, the SHA-256 of the certificate's DER.
     Sha256([u8; 32]),
+    /// `cn:NAME`, the subject's only common name. Not unique by any rule (RFC 6125 section 2.3), so only where it is asked for.
+    Cn(String),
 }
 
 impl fmt::Display for CertificateName {
@@ -378,6 +403,7 @@ impl fmt::Display for CertificateName {
         match self {
             CertificateName::Dns(name) => write!(f, "dns:{name}"),
             CertificateName::Uri(uri) => write!(f, "uri:{uri}"),
+            CertificateName::Cn(name) => write!(f, "cn:{name}"),
             CertificateName::Sha256(digest) => {
                 f.write_str("sha256:")?;
                 digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use tokio::time::timeout_at;
 
 /// An accepted socket that was admitted.
@@ -252,8 +252,12 @@ impl Peer<'_> {
         let source = self.source.to_string();
         let evidence = presented.evidence.to_string();
         let state = self.shared.state.load();
-        match state.admit(&presented) {
-            Ok(client) => {
+        let admitted = state.admit(&presented, SystemTime::now()).and_then(|client| {
+            let place = self.shared.accounts.enter(client.name(), client.max_connections());
+            place.map(|place| (client, place)).ok_or("max-connections")
+        });
+        match admitted {
+            Ok((client, place)) => {
                 self.shared.teller.tell(Event::ClientAdmitted {
                     connection: self.connection,
                     listener,
@@ -264,12 +268,15 @@ impl Peer<'_> {
                     tls: tls.into(),
                     cipher: cipher.into(),
                 });
-                Some(Admitted { connection: self.connection, client, presented, epoch: state.epoch, form })
+                Some(Admitted { connection: self.connection, client, place, presented, epoch: state.epoch, form })
             }
             Err(reason) => {
                 let (connection, proxy) = (self.connection, shown(self.proxy));
                 self.shared.teller.tell(Event::ClientDenied { connection, listener, source, proxy, evidence, reason });
-                self.offend(Offence::FailedLogin);
+                // Its own other connections are no failed login.
+                if reason != "max-connections" {
+                    self.offend(Offence::FailedLogin);
+                }
                 None
             }
         }

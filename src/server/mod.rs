@@ -2,6 +2,7 @@
 //!
 //! To follow one query, open [`connection`]. [`run`] is the table of contents.
 
+pub mod accounts;
 pub mod admission;
 pub mod connection;
 pub mod control;
@@ -13,7 +14,9 @@ pub mod penalties;
 pub mod reload;
 pub mod session;
 pub mod shared;
+mod standing;
 pub mod state;
+mod tally;
 mod vigil;
 pub mod wire;
 pub mod workers;
@@ -21,6 +24,7 @@ pub mod workers;
 use crate::config::{Bind, Config, Protection};
 use crate::event::{Event, Teller};
 use crate::metrics::Metrics;
+use accounts::Accounts;
 use admission::Admission;
 use arc_swap::ArcSwap;
 use connection::Doorkeeper;
@@ -72,10 +76,18 @@ pub async fn run(
 ) -> io::Result<()> {
     let Beginning { state, sockets, control, teller, metrics } = beginning;
     let threads = state.config.server.threads;
-    let calls = watch::Sender::new(Call { stopping: false, epoch: state.epoch });
+    let calls = watch::Sender::new(Call { stopping: false, epoch: state.epoch, jumps: 0 });
     let state = ArcSwap::from_pointee(state);
     let penalties = Mutex::default();
-    let shared = Arc::new(Shared { state, metrics, teller, penalties, calls, since: Instant::now() });
+    let shared = Arc::new(Shared {
+        state,
+        metrics,
+        teller,
+        penalties,
+        accounts: Accounts::default(),
+        calls,
+        since: Instant::now(),
+    });
     let workers = Rc::new(Workers::start(threads, &shared)?);
     let (reloads, requests) = mpsc::channel(reload::WAITING);
 

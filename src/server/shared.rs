@@ -1,5 +1,6 @@
 //! What every thread of the server sees: the generation in service, the counters, where events are told, whether we stop.
 
+use super::accounts::Accounts;
 use super::admission::{Counted, Source};
 use super::penalties::{Offence, Penalties};
 use super::state::State;
@@ -21,6 +22,8 @@ pub struct Shared {
     pub teller: Teller,
     /// Who is turned away for what they did. Offences are rare and told from every thread, so here a lock is simplest.
     pub penalties: Mutex<Penalties<Counted>>,
+    /// What each client does.
+    pub accounts: Accounts,
     /// What sessions that wait for their peers are woken for.
     pub calls: watch::Sender<Call>,
     /// When the server began.
@@ -34,6 +37,8 @@ pub struct Call {
     pub stopping: bool,
     /// The generation in service.
     pub epoch: u64,
+    /// How often the clock has jumped: what ends at a moment is to be looked at anew.
+    pub jumps: u64,
 }
 
 impl Shared {
@@ -77,6 +82,11 @@ impl Shared {
     /// A listener's name, for records.
     pub fn listener_name(&self, listener: usize) -> Arc<str> {
         Arc::clone(&self.state.load().doors[listener].listener.name)
+    }
+
+    /// Calls on every session to look at the clock.
+    pub fn clock_jumped(&self) {
+        self.calls.send_modify(|call| call.jumps += 1);
     }
 
     /// Calls on everybody to stop.

@@ -72,6 +72,8 @@ impl Doors {
             return Err(faults);
         }
         let register = Register::new(&config.clients);
+        warnings.extend(client_warnings(&config.clients, SystemTime::now()));
+        warnings.extend(lonely(&config, &doors));
         Ok(Doors { config, doors, register, warnings })
     }
 
@@ -93,6 +95,44 @@ fn paper_warnings(listener: &str, acceptor: &Acceptor, now: SystemTime) -> Vec<S
     of_papers.map(|warning| format!("listener {listener}: {warning}")).collect()
 }
 
+/// From this many days before its end a client is warned about.
+const CLIENT_WARN_DAYS: u64 = 7;
+
+fn client_warnings(clients: &[config::Client], now: SystemTime) -> Vec<String> {
+    let warning = |client: &config::Client| {
+        let left = client.expires?.duration_since(now).ok()?.as_secs() / 86_400;
+        let expires = humantime::format_rfc3339_seconds(client.expires?);
+        (left < CLIENT_WARN_DAYS && client.enabled)
+            .then(|| format!("client {} expires on {expires}, in {left} whole days", client.name))
+    };
+    clients.iter().filter_map(warning).collect()
+}
+
+/// Identities that nobody can prove, and keys that let nobody in: both are a name typed wrong more often than not.
+fn lonely(config: &Config, doors: &[Door]) -> Vec<String> {
+    let with_keyring = || doors.iter().filter_map(|door| Some((&door.listener, door.acceptor.as_ref()?.keyring()?)));
+    let mut warnings = Vec::new();
+    for client in &config.clients {
+        for identity in &client.psk_identities {
+            if !with_keyring().any(|(_, keyring)| keyring.key(identity.as_bytes()).is_some()) {
+                warnings.push(format!("client {}: no keyring has a key of its psk identity {identity}", client.name));
+            }
+        }
+    }
+    for (listener, keyring) in with_keyring().filter(|(listener, _)| listener.unlisted == config::Unlisted::Refuse) {
+        let listed = |identity: &str| {
+            config.clients.iter().any(|client| client.psk_identities.iter().any(|one| one == identity))
+        };
+        let mut strangers: Vec<&str> = keyring.identities().filter(|identity| !listed(identity)).collect();
+        strangers.sort_unstable();
+        let about = |identity: &str| {
+            format!("listener {}: no [[client]] lists {identity}, so its key lets nobody in", listener.name)
+        };
+        warnings.extend(strangers.into_iter().map(about));
+    }
+    warnings
+}
+
 /// A peer and what it showed: everything that is judged when it comes, and again after every reload.
 pub struct Presented {
     /// Where it comes from.
@@ -110,7 +150,8 @@ impl State {
     #[must_use]
     pub fn warnings(&self, now: SystemTime) -> Vec<String> {
         let with_acceptor = self.doors.iter().filter_map(|door| Some((&door.listener.name, door.acceptor.as_ref()?)));
-        with_acceptor.flat_map(|(name, acceptor)| paper_warnings(name, acceptor, now)).collect()
+        let papers = with_acceptor.flat_map(|(name, acceptor)| paper_warnings(name, acceptor, now));
+        papers.chain(client_warnings(&self.config.clients, now)).collect()
     }
 
     /// The files of certificates and CRLs in service.
@@ -118,11 +159,11 @@ impl State {
         self.doors.iter().filter_map(|door| door.acceptor.as_ref()).flat_map(|acceptor| acceptor.papers())
     }
 
-    /// Who that makes somebody, in this generation.
+    /// Who that makes somebody, in this generation and at this moment.
     ///
     /// # Errors
     /// Why it makes them nobody, as a word for the record.
-    pub fn admit(&self, presented: &Presented) -> Result<Client, &'static str> {
+    pub fn admit(&self, presented: &Presented, now: SystemTime) -> Result<Client, &'static str> {
         let door = &self.doors[presented.listener];
         if let Source::Net(peer) = presented.source {
             if !door.listener.allow.permits(peer.ip()) {
@@ -138,6 +179,13 @@ impl State {
         if !holds {
             return Err("proof-no-longer-good");
         }
-        self.register.admit(&presented.evidence, &door.listener).map_err(Denied::word)
+        if presented.proof.as_ref().and_then(Proof::ends).is_some_and(|end| now >= end) {
+            return Err("proof-has-expired");
+        }
+        let source = match presented.source {
+            Source::Net(peer) => Some(peer.ip()),
+            Source::Unix { .. } => None,
+        };
+        self.register.admit(&presented.evidence, &door.listener, source, now).map_err(Denied::word)
     }
 }

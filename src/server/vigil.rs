@@ -58,6 +58,7 @@ impl Vigil {
         let (instant, now) = (Instant::now(), SystemTime::now());
         if let Some(seconds) = jump(self.clock, (instant, now)) {
             self.shared.teller.tell(Event::ClockJumped { seconds });
+            self.shared.clock_jumped();
         }
         self.clock = (instant, now);
         let state = self.shared.state.load_full();

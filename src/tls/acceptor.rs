@@ -29,6 +29,8 @@ pub struct Acceptor {
     pub(crate) context: SslContext,
     pub(crate) asks: Asks,
     pub(crate) keyring: Option<Arc<Keyring>>,
+    /// Whether a client's certificate has to name its use.
+    pub(crate) eku: bool,
     /// Tells this acceptor and its clones from every other.
     pub(crate) mark: Arc<()>,
     papers: Vec<Paper>,
@@ -49,8 +51,12 @@ impl Acceptor {
         let mut desk = Desk { reader, faults: Vec::new(), papers: Vec::new() };
         let Some(material) = desk.lay_out(mode) else { return Err(desk.faults) };
         let keyring = material.keyring();
-        let (asks, context) = context(profile, material, decoy).map_err(|errors| vec![errors.into()])?;
-        Ok(Acceptor { context, asks, keyring, mark: Arc::default(), papers: desk.papers })
+        let eku = match mode {
+            Mode::Certificate { trust, .. } | Mode::Either { trust, .. } => trust.require_client_eku,
+            Mode::Psk { .. } | Mode::None { .. } => true,
+        };
+        let (asks, context) = context(profile, material, decoy, eku).map_err(|errors| vec![errors.into()])?;
+        Ok(Acceptor { context, asks, keyring, eku, mark: Arc::default(), papers: desk.papers })
     }
 
     /// The files of certificates and CRLs behind it, as they were read.
@@ -136,7 +142,12 @@ impl Desk {
     }
 }
 
-fn context(profile: Profile, material: Material, decoy: &DecoyKeys) -> Result<(Asks, SslContext), ErrorStack> {
+fn context(
+    profile: Profile,
+    material: Material,
+    decoy: &DecoyKeys,
+    eku: bool,
+) -> Result<(Asks, SslContext), ErrorStack> {
     let mut context = common(profile)?;
     let (ciphers, suites, asks) = match material {
         Material::Psk(keyring) => {
@@ -146,14 +157,14 @@ fn context(profile: Profile, material: Material, decoy: &DecoyKeys) -> Result<(A
         Material::Certificate(server, trust) => {
             server.show(&mut context)?;
             trust.apply(&mut context)?;
-            certificate::demand(&mut context)?;
+            certificate::demand(&mut context, eku)?;
             (CIPHERS_CERTIFICATE, SUITES_CERTIFICATE, Asks::Certificate)
         }
         Material::Either(keyring, server, trust) => {
             psk::accept_keys(&mut context, keyring, decoy.clone())?;
             server.show(&mut context)?;
             trust.apply(&mut context)?;
-            certificate::demand(&mut context)?;
+            certificate::demand(&mut context, eku)?;
             (CIPHERS_EITHER, SUITES_PSK, Asks::Either)
         }
         Material::Nothing(server) => {

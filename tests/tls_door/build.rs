@@ -109,7 +109,7 @@ fn every_fault_of_every_file_is_told_at_once() {
     let mode = Mode::Either {
         keyring: house.write("keys", b"alice:00\nbob\n"),
         server: ServerCertificate { certificate: missing("a"), private_key: missing("b") },
-        trust: ClientTrust { client_ca: missing("c"), crl: None },
+        trust: ClientTrust { client_ca: missing("c"), crl: None, require_client_eku: true },
     };
     let faults = faults(&mode);
     let starts = [
