@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use support::daemon::{Daemon, Folder};
 use support::peers::{self, Shows, Version};
 
-/// Identities of each kind, all of one length: a hash table's buckets average out.
+/// Identities of each kind, all of one length: where an entry lies in memory averages out.
 const IDENTITIES: usize = 500;
 
 fn main() {
@@ -23,8 +23,7 @@ fn main() {
     let typed = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
     let handshakes: usize = typed.unwrap_or(20_000);
     let folder = Folder::new();
-    let keyring: String =
-        (0..IDENTITIES).map(|number| format!("{}:{}\n", identity(number, true), random_hex())).collect();
+    let keyring: String = (0..IDENTITIES).map(|number| format!("{}:{}\n", identity(number, 0), random_hex())).collect();
     folder.write("keyring", keyring);
     folder.write("words.txt", "known\n");
     let mut daemon = Daemon::start(folder, SECTIONS);
@@ -36,13 +35,13 @@ fn main() {
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for (name, version) in [("1.2", Version::V12), ("1.3", Version::V13)] {
         let times = measure(address, version, handshakes);
-        rank::report(name, "known, unknown", &times.known, &times.unknown);
-        // What the test says of two halves of one kind is what noise alone looks like.
-        let halves = |times: &[f64], odd| times.iter().skip(odd).step_by(2).copied().collect::<Vec<_>>();
-        rank::report(name, "unknown, unknown", &halves(&times.unknown, 0), &halves(&times.unknown, 1));
+        let [known, unknown, others] = &times;
+        rank::report(name, "known, unknown", known, unknown);
+        // What the test says of two kinds that are one is what names and noise alone look like.
+        rank::report(name, "unknown, other unknown", unknown, others);
         // And this is how small a difference it would have seen.
-        let planted: Vec<f64> = times.unknown.iter().map(|time| time + PLANTED_MICROSECONDS).collect();
-        rank::report(name, "unknown + 2 µs, unknown", &planted, &times.unknown);
+        let planted: Vec<f64> = unknown.iter().map(|time| time + PLANTED_MICROSECONDS).collect();
+        rank::report(name, "unknown + 2 µs, other unknown", &planted, others);
     }
 }
 
@@ -60,10 +59,12 @@ name = "words"
 paths = "words.txt"
 "#;
 
-fn identity(number: usize, known: bool) -> String {
-    // The same letters for both kinds, so that only the keyring tells them apart.
-    format!("client-{:06}", number * 2 + usize::from(known))
+/// A name of one kind: 0 is in the keyring, 1 and 2 are not. The same letters for all, so that only the keyring tells them apart.
+fn identity(number: usize, kind: usize) -> String {
+    format!("client-{:06}", number * KINDS + kind)
 }
+
+const KINDS: usize = 3;
 
 fn random_hex() -> String {
     let mut bytes = [0; 32];
@@ -71,28 +72,28 @@ fn random_hex() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Microseconds of each handshake.
-struct Times {
-    known: Vec<f64>,
-    unknown: Vec<f64>,
-}
-
-fn measure(address: SocketAddr, version: Version, handshakes: usize) -> Times {
-    let mut times = Times { known: Vec::new(), unknown: Vec::new() };
+/// Microseconds of each handshake, by kind.
+fn measure(address: SocketAddr, version: Version, handshakes: usize) -> [Vec<f64>; KINDS] {
+    let mut times: [Vec<f64>; KINDS] = std::array::from_fn(|_| Vec::with_capacity(2 * handshakes));
     // A peer that only starts up is no measurement.
     for number in 0..200 {
-        fail(address, version, &identity(number, number % 2 == 0));
+        fail(address, version, &identity(number, number % KINDS));
     }
-    while times.known.len() < handshakes || times.unknown.len() < handshakes {
-        let mut drawn = [0; 3];
-        openssl::rand::rand_bytes(&mut drawn).unwrap();
-        let known = drawn[0] & 1 == 0;
-        let number = usize::from(u16::from_le_bytes([drawn[1], drawn[2]])) % IDENTITIES;
-        let time = fail(address, version, &identity(number, known)).as_secs_f64() * 1e6;
-        if known { times.known.push(time) } else { times.unknown.push(time) }
+    // As somebody would who asks of one name whether it is known: again and again, beside ones that cannot be. Identities that
+    // come and go would tell how warm their memory is, and not who they are.
+    let each = (handshakes / IDENTITIES).max(1);
+    let mut number = 0;
+    while times.iter().any(|times| times.len() < handshakes) {
+        for _ in 0..KINDS * each {
+            let mut drawn = [0; 2];
+            openssl::rand::rand_bytes(&mut drawn).unwrap();
+            let kind = usize::from(u16::from_le_bytes(drawn)) % KINDS;
+            let time = fail(address, version, &identity(number, kind));
+            times[kind].push(time.as_secs_f64() * 1e6);
+        }
+        number = (number + 1) % IDENTITIES;
     }
-    times.known.truncate(handshakes);
-    times.unknown.truncate(handshakes);
+    times.iter_mut().for_each(|times| times.truncate(handshakes));
     times
 }
 

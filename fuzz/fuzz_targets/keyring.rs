@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linekeep::identity::keyring::{IDENTITY_BYTES, KEY_BYTES, Keyring, KeyringFault};
+use linekeep::identity::key_line::{IDENTITY_BYTES, KEY_BYTES};
+use linekeep::identity::keyring::{Keyring, KeyringFault};
 use std::collections::HashSet;
 use std::path::Path;
 

@@ -15,7 +15,7 @@ pub const MIN_KEY_BYTES: usize = 16;
 /// The most bytes that a pre-shared key may have: what RFC 4279 section 5.3 requires everybody to support.
 pub const MAX_KEY_BYTES: usize = 64;
 /// The most bytes that an identity may have: RFC 4279 section 5.3 has everybody take 128, of which common tools keep one for a final NUL.
-pub const MAX_IDENTITY_BYTES: usize = 127;
+pub const MAX_IDENTITY_BYTES: usize = 128;
 
 /// No credential file of ours is longer; a wrong path (a device, a list) is found out before memory is.
 const MAX_FILE_BYTES: u64 = 1 << 20;

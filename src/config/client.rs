@@ -14,8 +14,8 @@ const NAME: Key<String> =
 const PSK_IDENTITIES: Key<Vec<Spanned<String>>> = Key {
     name: "psk-identities",
     default: Some("[]"),
-    allowed: "an array of identities, each 1 to 127 of the characters A-Z a-z 0-9 . _ @ -",
-    meaning: "Identities of the keyring that are this client. Two, while a key is rotated.",
+    allowed: "an array of identities, each 1 to 128 of the characters A-Z a-z 0-9 . _ @ -",
+    meaning: "Identities of the keyring that are this client, and with each the keys that stand for it (`for=`), as `linekeepctl psk rotate` makes them.",
     read: key::identities,
 };
 const CERTIFICATES: Key<Vec<Spanned<CertificateName>>> = Key {

@@ -193,9 +193,9 @@ pub(super) fn names(value: &DeValue<'_>) -> Result<Vec<Spanned<String>>, Wrong> 
     many(value, name)
 }
 
-/// PSK identities; OpenSSL keeps at most 127 bytes of one.
+/// PSK identities, of as many bytes as every peer takes (RFC 4279 section 5.3).
 pub(super) fn identities(value: &DeValue<'_>) -> Result<Vec<Spanned<String>>, Wrong> {
-    many(value, |value| token(value, 127))
+    many(value, |value| token(value, 128))
 }
 
 fn token(value: &DeValue<'_>, most: usize) -> Result<String, Wrong> {

@@ -99,7 +99,8 @@ const KEYRING: Key<PathBuf> = Key {
     name: "keyring",
     default: None,
     allowed: "the path of a keyring file that nobody else can read (needed by modes psk and either)",
-    meaning: "Lines of `identity:key`, the key as 32 to 128 hex digits.",
+    meaning: "Lines of `identity:key`, the key as 32 to 128 hex digits; behind it `until=DATE` and `for=NAME` may stand. \
+        `linekeepctl psk` writes it; docs/keys.md tells the life of a key.",
     read: key::path,
 };
 const CLIENT: Key<String> = Key {

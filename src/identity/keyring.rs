@@ -1,20 +1,67 @@
-//! The keyring: which PSK identity has which key. One file, one line a key: `identity:hex`.
+//! The keyring: which PSK identity has which key, until when, and for whom. One file, one line a key; `key_line.rs` reads one.
 //! Knows the file's form; that a peer holds a key is proved by TLS, never compared here.
 
+use crate::identity::key_line::{self, KeyLine, LineComplaint};
 use crate::identity::private_file::{self, PrivateFileFault, Reader};
 use crate::secret::Secret;
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
-
-/// Length of an identity in bytes. RFC 4279 section 5.3 has every peer take 128; common tools keep one for a final NUL.
-pub const IDENTITY_BYTES: std::ops::RangeInclusive<usize> = 1..=127;
-
-/// Length of a key in bytes: at least 128 bits (RFC 9257 section 6), at most what every peer takes (RFC 4279 section 5.3).
-pub const KEY_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
+use std::time::SystemTime;
 
 /// Identities and their keys; at least one.
+///
+/// Sorted by a keyed hash of the identity, so that a look-up does the same for an identity that is there and for one that is
+/// not: it ends at an entry, and reads that entry whole. What a table does for a hit alone would take longer, by
+/// tenths of a microsecond, and thousands of handshakes would tell who exists.
 #[derive(Debug)]
-pub struct Keyring(HashMap<String, Secret>);
+pub struct Keyring {
+    hasher: RandomState,
+    hashes: Vec<u64>,
+    entries: Vec<Entry>,
+}
+
+/// One key of a keyring.
+#[derive(Debug)]
+pub struct Entry {
+    identity: String,
+    key: Secret,
+    until: Option<SystemTime>,
+    stands_for: Option<String>,
+}
+
+impl Entry {
+    /// The identity that a peer names.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> &Secret {
+        &self.key
+    }
+
+    /// From then on it is no key.
+    #[must_use]
+    pub fn until(&self) -> Option<SystemTime> {
+        self.until
+    }
+
+    /// The identity that it counts as: that of `for=`, else its own.
+    #[must_use]
+    pub fn counts_as(&self) -> &str {
+        self.stands_for.as_deref().unwrap_or(&self.identity)
+    }
+
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_over(&self, now: SystemTime) -> bool {
+        self.until.is_some_and(|until| now >= until)
+    }
+}
 
 /// Why a keyring cannot be used. No message holds a byte of the file: somebody may have swapped identity and key.
 #[derive(Debug, thiserror::Error)]
@@ -33,34 +80,8 @@ pub enum KeyringFault {
         complaint: LineComplaint,
     },
     /// No key at all would lock every client out.
-    #[error("{}: no key in it; a line is identity:hex", .0.display())]
+    #[error("{}: no key in it; a line is identity:hex, and `linekeepctl psk new NAME` makes one", .0.display())]
     Empty(PathBuf),
-}
-
-/// What is wrong with one line.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LineComplaint {
-    /// No colon.
-    #[error("no colon; a line is identity:hex")]
-    NoColon,
-    /// The identity's length.
-    #[error("the identity has {0} bytes; allowed are 1 to 127 (RFC 4279 section 5.3)")]
-    IdentityLength(usize),
-    /// The identity's characters.
-    #[error("the identity may hold letters, digits and . _ @ - only; what is wrong stands at its byte {0}")]
-    IdentityCharacter(usize),
-    /// The key's digits.
-    #[error("the key is not written as pairs of hexadecimal digits")]
-    NotHex,
-    /// The key's length.
-    #[error("the key has {0} bytes; allowed are 16 to 64 (RFC 9257 section 6, RFC 4279 section 5.3)")]
-    KeyLength(usize),
-    /// One identity, two keys.
-    #[error("the same identity as in line {0}")]
-    SameIdentity(usize),
-    /// One key, two identities: each holder could pass for the other (RFC 9257 section 4.1).
-    #[error("the same key as in line {0}; every client needs a key of its own")]
-    SameKey(usize),
 }
 
 impl Keyring {
@@ -78,72 +99,93 @@ impl Keyring {
     /// # Errors
     /// Every fault of every line; a text without a key.
     pub fn parse(text: &[u8], path: &Path) -> Result<Keyring, Vec<KeyringFault>> {
-        let mut entries: Vec<(usize, &str, Secret)> = Vec::new();
-        let mut complaints = Vec::new();
-        for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
-            let line = line.trim_ascii();
-            if line.is_empty() || line.starts_with(b"#") {
-                continue;
-            }
-            match parse_line(line) {
-                Ok((identity, key)) => entries.push((number, identity, key)),
-                Err(complaint) => complaints.push((number, complaint)),
-            }
+        let (lines, faults) = lines(text, path);
+        if !faults.is_empty() {
+            return Err(faults);
         }
-        complaints.extend(doubles(&entries));
-        complaints.sort_by_key(|(line, _)| *line);
-        if !complaints.is_empty() {
-            let fault = |(line, complaint)| KeyringFault::Line { path: path.to_owned(), line, complaint };
-            return Err(complaints.into_iter().map(fault).collect());
-        }
-        if entries.is_empty() {
+        if lines.is_empty() {
             return Err(vec![KeyringFault::Empty(path.to_owned())]);
         }
-        Ok(Keyring(entries.into_iter().map(|(_, identity, key)| (identity.to_owned(), key)).collect()))
+        let entry = |line: KeyLine<'_>| Entry {
+            identity: line.identity.to_owned(),
+            key: line.key,
+            until: line.until,
+            stands_for: line.stands_for.map(str::to_owned),
+        };
+        Ok(Keyring::of(lines.into_iter().map(|(_, line)| entry(line)).collect()))
     }
 
-    /// The key of an identity. The look-up takes no care of timing: identities travel in clear and are no secret.
+    fn of(mut entries: Vec<Entry>) -> Keyring {
+        loop {
+            let hasher = RandomState::new();
+            entries.sort_by_cached_key(|entry| hasher.hash_one(entry.identity.as_bytes()));
+            let hashes: Vec<u64> = entries.iter().map(|entry| hasher.hash_one(entry.identity.as_bytes())).collect();
+            // Two identities with one hash would hide each other; another draw parts them.
+            if hashes.windows(2).all(|pair| pair[0] != pair[1]) {
+                return Keyring { hasher, hashes, entries };
+            }
+        }
+    }
+
+    /// The entry of an identity, if it is there. The look-up itself takes no care of timing beyond that of [`Keyring::nearest`].
+    #[must_use]
+    pub fn entry(&self, identity: &[u8]) -> Option<&Entry> {
+        self.nearest(identity).filter(|entry| entry.identity.as_bytes() == identity)
+    }
+
+    /// The key of an identity, whether or not its time is over.
     #[must_use]
     pub fn key(&self, identity: &[u8]) -> Option<&Secret> {
-        self.0.get(std::str::from_utf8(identity).ok()?)
+        self.entry(identity).map(Entry::key)
+    }
+
+    /// The entry where the identity is, or would be: found by the same steps in either case. `None` only of a keyring without any.
+    pub(crate) fn nearest(&self, identity: &[u8]) -> Option<&Entry> {
+        let hash = self.hasher.hash_one(identity);
+        let place = self.hashes.partition_point(|found| *found < hash);
+        self.entries.get(place).or(self.entries.first())
     }
 
     /// Every identity, in no order.
     pub fn identities(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.entries.iter().map(Entry::identity)
+    }
+
+    /// Every entry, in no order.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 }
 
-fn parse_line(line: &[u8]) -> Result<(&str, Secret), LineComplaint> {
-    let colon = line.iter().position(|byte| *byte == b':').ok_or(LineComplaint::NoColon)?;
-    let (identity, rest) = line.split_at(colon);
-    if !IDENTITY_BYTES.contains(&identity.len()) {
-        return Err(LineComplaint::IdentityLength(identity.len()));
+/// Every line that is a key, with its number counted from 1, and every fault.
+pub(crate) fn lines<'t>(text: &'t [u8], path: &Path) -> (Vec<(usize, KeyLine<'t>)>, Vec<KeyringFault>) {
+    let (mut lines, mut complaints) = (Vec::new(), Vec::new());
+    for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+        match key_line::read(line) {
+            None => {}
+            Some(Ok(line)) => lines.push((number, line)),
+            Some(Err(complaint)) => complaints.push((number, complaint)),
+        }
     }
-    if let Some(at) = identity.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"._@-".contains(byte)) {
-        return Err(LineComplaint::IdentityCharacter(at + 1));
-    }
-    let identity = std::str::from_utf8(identity).map_err(|_| LineComplaint::IdentityCharacter(1))?;
-    let hex = rest.strip_prefix(b":").and_then(|hex| std::str::from_utf8(hex).ok());
-    let key = hex.and_then(Secret::from_hex).ok_or(LineComplaint::NotHex)?;
-    if !KEY_BYTES.contains(&key.len()) {
-        return Err(LineComplaint::KeyLength(key.len()));
-    }
-    Ok((identity, key))
+    complaints.extend(doubles(&lines));
+    complaints.sort_by_key(|(line, _)| *line);
+    let fault = |(line, complaint)| KeyringFault::Line { path: path.to_owned(), line, complaint };
+    (lines, complaints.into_iter().map(fault).collect())
 }
 
 /// Identities and keys that stand twice, each with the line where it stood first.
-fn doubles(entries: &[(usize, &str, Secret)]) -> Vec<(usize, LineComplaint)> {
+fn doubles(lines: &[(usize, KeyLine<'_>)]) -> Vec<(usize, LineComplaint)> {
     let (mut identities, mut keys) = (HashMap::new(), HashMap::new());
     let mut complaints = Vec::new();
-    for (line, identity, key) in entries {
-        let first = *identities.entry(*identity).or_insert(*line);
-        if first != *line {
-            complaints.push((*line, LineComplaint::SameIdentity(first)));
+    for (number, line) in lines {
+        let first = *identities.entry(line.identity).or_insert(*number);
+        if first != *number {
+            complaints.push((*number, LineComplaint::SameIdentity(first)));
         }
-        let first = *keys.entry(key.expose()).or_insert(*line);
-        if first != *line {
-            complaints.push((*line, LineComplaint::SameKey(first)));
+        let first = *keys.entry(line.key.expose()).or_insert(*number);
+        if first != *number {
+            complaints.push((*number, LineComplaint::SameKey(first)));
         }
     }
     complaints
@@ -184,7 +226,7 @@ mod tests {
     #[rstest]
     #[case::no_colon("alice".to_owned(), LineComplaint::NoColon)]
     #[case::no_identity(format!(":{KEY}"), LineComplaint::IdentityLength(0))]
-    #[case::identity_of_128(format!("{}:{KEY}", "a".repeat(128)), LineComplaint::IdentityLength(128))]
+    #[case::identity_of_129(format!("{}:{KEY}", "a".repeat(129)), LineComplaint::IdentityLength(129))]
     #[case::blank(format!("al ice:{KEY}"), LineComplaint::IdentityCharacter(3))]
     #[case::control(format!("a\x1b:{KEY}"), LineComplaint::IdentityCharacter(2))]
     #[case::accent(format!("zoë:{KEY}"), LineComplaint::IdentityCharacter(3))]
@@ -195,13 +237,21 @@ mod tests {
     #[case::key_of_65(format!("alice:{}", "ab".repeat(65)), LineComplaint::KeyLength(65))]
     #[case::same_identity(format!("alice:{KEY}\nalice:{OTHER}"), LineComplaint::SameIdentity(1))]
     #[case::same_key(format!("alice:{KEY}\nbob:{}", KEY.to_uppercase()), LineComplaint::SameKey(1))]
+    #[case::unknown_attribute(format!("alice:{KEY} till=2026-12-24"), LineComplaint::Attribute(1))]
+    #[case::attribute_without_a_value(format!("alice:{KEY} until"), LineComplaint::Attribute(1))]
+    #[case::second_attribute(format!("alice:{KEY} for=bob x=y"), LineComplaint::Attribute(2))]
+    #[case::twice(format!("alice:{KEY} for=bob for=carol"), LineComplaint::Attribute(2))]
+    #[case::no_moment(format!("alice:{KEY} until=tomorrow"), LineComplaint::Until)]
+    #[case::local_time(format!("alice:{KEY} until=2026-12-24T18:00:00"), LineComplaint::Until)]
+    #[case::for_nobody(format!("alice:{KEY} for="), LineComplaint::For)]
+    #[case::for_itself(format!("alice:{KEY} for=alice"), LineComplaint::For)]
     fn a_doubtful_line_is_refused(#[case] text: String, #[case] expected: LineComplaint) {
         assert_eq!(complaint(&text), expected);
     }
 
     #[rstest]
     #[case(format!("a:{KEY}"))]
-    #[case(format!("{}:{}", "a".repeat(127), "ab".repeat(64)))]
+    #[case(format!("{}:{}", "a".repeat(128), "ab".repeat(64)))]
     fn the_limits_themselves_are_allowed(#[case] text: String) {
         assert!(parse(&text).is_ok());
     }
@@ -222,6 +272,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn attributes_say_until_when_and_for_whom() {
+        let text = format!("alice:{KEY} until=2026-12-24\nalice.2:{OTHER}  for=alice\t\r\n");
+        let keyring = parse(&text).unwrap();
+        let alice = keyring.entry(b"alice").unwrap();
+        let end = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_798_070_400);
+        assert_eq!((alice.until(), alice.counts_as()), (Some(end), "alice"));
+        assert!(alice.is_over(end) && !alice.is_over(end - std::time::Duration::from_secs(1)));
+        let second = keyring.entry(b"alice.2").unwrap();
+        assert_eq!((second.until(), second.counts_as()), (None, "alice"));
+    }
+
     #[rstest]
     #[case("")]
     #[case("# nobody yet\n\n")]
@@ -235,6 +297,8 @@ mod tests {
     #[case::stunnel_word(format!("PSK {KEY}:{OTHER}"))]
     #[case::twice(format!("{KEY}:{KEY}\n{KEY}:{KEY}"))]
     #[case::without_identity(KEY.to_owned())]
+    #[case::key_as_attribute(format!("alice:{KEY} {OTHER}"))]
+    #[case::key_behind_an_attribute(format!("alice:{KEY} for={OTHER}:{OTHER} until={OTHER}"))]
     fn no_fault_shows_a_byte_of_a_key(#[case] text: String) {
         for fault in parse(&text).unwrap_err() {
             let said = format!("{fault} {fault:?}").to_lowercase();
@@ -250,7 +314,7 @@ mod tests {
 
         #[test]
         fn what_was_written_is_found(entries in proptest::collection::hash_map(
-            "[A-Za-z0-9._@-]{1,127}", proptest::collection::vec(proptest::prelude::any::<u8>(), 32..=64), 1..8)) {
+            "[A-Za-z0-9._@-]{1,128}", proptest::collection::vec(proptest::prelude::any::<u8>(), 32..=64), 1..8)) {
             let text: String = entries.iter().map(|(identity, key)| {
                 format!("{identity}:{}\n", key.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
             }).collect();

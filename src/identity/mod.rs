@@ -1,11 +1,13 @@
 //! Who is it? From evidence (a proven key or certificate) to a client with rights, or a denial with its reason.
 //! Knows keyring files and the configuration's clients; how evidence is won from a handshake is `tls/`'s business.
 
+pub mod key_line;
 pub mod keyring;
 pub mod private_file;
 mod register;
 
-pub use keyring::{Keyring, KeyringFault};
+pub use key_line::LineComplaint;
+pub use keyring::{Entry, Keyring, KeyringFault};
 pub use private_file::{PrivateFileFault, Reader};
 pub use register::{Client, Denied, Register};
 

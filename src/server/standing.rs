@@ -6,7 +6,6 @@ use super::shared::{Call, Shared};
 use super::state::{Presented, State};
 use crate::event::{Event, SessionEnd};
 use crate::identity::Client;
-use crate::tls::Proof;
 use std::time::SystemTime;
 use tokio::time::Instant;
 
@@ -30,7 +29,7 @@ impl Standing {
     /// Of somebody whom the generation `epoch` let in. If a newer one came since, the client is judged anew before its first answer.
     pub(super) fn new(client: Client, presented: Presented, place: Place, epoch: u64, shared: &Shared) -> Standing {
         let jumps = shared.calls.borrow().jumps;
-        let ends = ends(&client, &presented);
+        let ends = ends(&client, &presented, &shared.state.load());
         Standing { client, presented, place, epoch, jumps, ends }
     }
 
@@ -55,7 +54,7 @@ impl Standing {
             "expired" | "proof-has-expired" => SessionEnd::Expired,
             _ => SessionEnd::NoLongerPermitted,
         })?;
-        self.ends = ends(&self.client, &self.presented);
+        self.ends = ends(&self.client, &self.presented, state);
         (self.epoch, self.jumps) = (state.epoch, jumps);
         Ok(true)
     }
@@ -89,8 +88,7 @@ impl Standing {
 }
 
 /// When the time of a client or of its proof is over, on the clock that only goes ahead.
-fn ends(client: &Client, presented: &Presented) -> Option<Instant> {
-    let proof = presented.proof.as_ref().and_then(Proof::ends);
-    let end = client.expires().into_iter().chain(proof).min()?;
+fn ends(client: &Client, presented: &Presented, state: &State) -> Option<Instant> {
+    let end = client.expires().into_iter().chain(state.proof_ends(presented)).min()?;
     Instant::now().checked_add(end.duration_since(SystemTime::now()).unwrap_or_default())
 }

@@ -4,7 +4,7 @@
 use super::admission::Source;
 use crate::config::{self, Config, Protection};
 use crate::dataset::{self, Lists};
-use crate::identity::{Client, Denied, Evidence, Reader, Register};
+use crate::identity::{Client, Denied, Entry, Evidence, Reader, Register};
 use crate::tls::{Acceptor, DecoyKeys, Paper, Proof};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -73,6 +73,7 @@ impl Doors {
         }
         let register = Register::new(&config.clients);
         warnings.extend(client_warnings(&config.clients, SystemTime::now()));
+        warnings.extend(key_warnings(&doors, SystemTime::now()));
         warnings.extend(lonely(&config, &doors));
         Ok(Doors { config, doors, register, warnings })
     }
@@ -95,7 +96,7 @@ fn paper_warnings(listener: &str, acceptor: &Acceptor, now: SystemTime) -> Vec<S
     of_papers.map(|warning| format!("listener {listener}: {warning}")).collect()
 }
 
-/// From this many days before its end a client is warned about.
+/// From this many days before its end a client or a key is warned about.
 const CLIENT_WARN_DAYS: u64 = 7;
 
 fn client_warnings(clients: &[config::Client], now: SystemTime) -> Vec<String> {
@@ -108,13 +109,32 @@ fn client_warnings(clients: &[config::Client], now: SystemTime) -> Vec<String> {
     clients.iter().filter_map(warning).collect()
 }
 
+fn key_warnings(doors: &[Door], now: SystemTime) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for door in doors {
+        let Some(keyring) = door.acceptor.as_ref().and_then(|acceptor| acceptor.keyring()) else { continue };
+        for key in keyring.entries() {
+            let Some(until) = key.until() else { continue };
+            let end = humantime::format_rfc3339_seconds(until);
+            let about = match until.duration_since(now).map(|left| left.as_secs() / 86_400) {
+                Ok(CLIENT_WARN_DAYS..) => continue,
+                Ok(days) => format!("is one until {end}, in {days} whole days"),
+                Err(_) => format!("is none any more since {end}; `linekeepctl psk revoke` takes its line away"),
+            };
+            warnings.push(format!("listener {}: the key of {} {about}", door.listener.name, key.identity()));
+        }
+    }
+    warnings.sort();
+    warnings
+}
+
 /// Identities that nobody can prove, and keys that let nobody in: both are a name typed wrong more often than not.
 fn lonely(config: &Config, doors: &[Door]) -> Vec<String> {
     let with_keyring = || doors.iter().filter_map(|door| Some((&door.listener, door.acceptor.as_ref()?.keyring()?)));
     let mut warnings = Vec::new();
     for client in &config.clients {
         for identity in &client.psk_identities {
-            if !with_keyring().any(|(_, keyring)| keyring.key(identity.as_bytes()).is_some()) {
+            if !with_keyring().any(|(_, keyring)| keyring.entries().iter().any(|key| key.counts_as() == identity)) {
                 warnings.push(format!("client {}: no keyring has a key of its psk identity {identity}", client.name));
             }
         }
@@ -123,7 +143,8 @@ fn lonely(config: &Config, doors: &[Door]) -> Vec<String> {
         let listed = |identity: &str| {
             config.clients.iter().any(|client| client.psk_identities.iter().any(|one| one == identity))
         };
-        let mut strangers: Vec<&str> = keyring.identities().filter(|identity| !listed(identity)).collect();
+        let strange = keyring.entries().iter().filter(|key| !listed(key.counts_as()));
+        let mut strangers: Vec<&str> = strange.map(Entry::identity).collect();
         strangers.sort_unstable();
         let about = |identity: &str| {
             format!("listener {}: no [[client]] lists {identity}, so its key lets nobody in", listener.name)
@@ -151,12 +172,36 @@ impl State {
     pub fn warnings(&self, now: SystemTime) -> Vec<String> {
         let with_acceptor = self.doors.iter().filter_map(|door| Some((&door.listener.name, door.acceptor.as_ref()?)));
         let papers = with_acceptor.flat_map(|(name, acceptor)| paper_warnings(name, acceptor, now));
-        papers.chain(client_warnings(&self.config.clients, now)).collect()
+        papers.chain(client_warnings(&self.config.clients, now)).chain(key_warnings(&self.doors, now)).collect()
     }
 
     /// The files of certificates and CRLs in service.
     pub fn papers(&self) -> impl Iterator<Item = &Paper> {
         self.doors.iter().filter_map(|door| door.acceptor.as_ref()).flat_map(|acceptor| acceptor.papers())
+    }
+
+    /// When what was shown ends by itself: a certificate, or a key with a last day.
+    #[must_use]
+    pub fn proof_ends(&self, presented: &Presented) -> Option<SystemTime> {
+        match &presented.evidence {
+            Evidence::Psk { identity } => self.key(presented.listener, identity)?.until(),
+            Evidence::Certificate(_) | Evidence::Unasked => presented.proof.as_ref()?.ends(),
+        }
+    }
+
+    /// The evidence by which a client is known: a key may stand for another identity.
+    fn counts_as(&self, presented: &Presented) -> Evidence {
+        match &presented.evidence {
+            Evidence::Psk { identity } => {
+                let key = self.key(presented.listener, identity);
+                Evidence::Psk { identity: key.map_or(identity.as_str(), Entry::counts_as).to_owned() }
+            }
+            evidence => evidence.clone(),
+        }
+    }
+
+    fn key(&self, listener: usize, identity: &str) -> Option<&Entry> {
+        self.doors[listener].acceptor.as_ref()?.keyring()?.entry(identity.as_bytes())
     }
 
     /// Who that makes somebody, in this generation and at this moment.
@@ -179,13 +224,13 @@ impl State {
         if !holds {
             return Err("proof-no-longer-good");
         }
-        if presented.proof.as_ref().and_then(Proof::ends).is_some_and(|end| now >= end) {
+        if self.proof_ends(presented).is_some_and(|end| now >= end) {
             return Err("proof-has-expired");
         }
         let source = match presented.source {
             Source::Net(peer) => Some(peer.ip()),
             Source::Unix { .. } => None,
         };
-        self.register.admit(&presented.evidence, &door.listener, source, now).map_err(Denied::word)
+        self.register.admit(&self.counts_as(presented), &door.listener, source, now).map_err(Denied::word)
     }
 }

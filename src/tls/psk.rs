@@ -2,6 +2,7 @@
 //! Knows the keyring; whether the key was then used is for the evidence rule to say.
 
 use crate::identity::Keyring;
+use crate::identity::key_line::KEY_BYTES;
 use crate::secret::Secret;
 use crate::tls::evidence::Claim;
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,6 +11,9 @@ use openssl::ex_data::Index;
 use openssl::ssl::{Ssl, SslContextBuilder, SslRef};
 use sha2::Sha256;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 /// Length of a decoy key in bytes: that of the keys which linekeep makes.
 const DECOY_BYTES: usize = 32;
@@ -50,15 +54,19 @@ pub fn accept_keys(
     let keyring = keyring.into();
     context.set_psk_server_callback(move |ssl, identity, out| {
         let identity = identity.unwrap_or_default();
-        // Drawn for known identities too: both ways cost the same.
-        let decoy = decoy.key(identity);
-        let known = keyring.key(identity);
+        // Known, unknown and over: every step is the same, and only the last copy chooses. The decoy is drawn for all, and
+        // the nearest entry is read whole for all.
+        let (Some(decoy), Some(nearest)) = (decoy.key(identity), keyring.nearest(identity)) else { return Ok(0) };
+        let known = bool::from(nearest.identity().as_bytes().ct_eq(identity)) & !nearest.is_over(SystemTime::now());
+        let (mut right, length) = ([0; *KEY_BYTES.end()], nearest.key().len());
+        let Some(space) = right.get_mut(..length) else { return Ok(0) };
+        space.copy_from_slice(nearest.key().expose());
         // Overwritten on every call: one handshake may name several identities, and after a HelloRetryRequest all again.
-        ssl.set_ex_data(index, Claim { identity: identity.to_vec(), known: known.is_some() });
-        let Some(key) = known.or(decoy.as_ref()) else { return Ok(0) };
-        let Some(out) = out.get_mut(..key.len()) else { return Ok(0) };
-        out.copy_from_slice(key.expose());
-        Ok(key.len())
+        ssl.set_ex_data(index, Claim { identity: identity.to_vec(), known });
+        let key = if known { &right[..length] } else { decoy.expose() };
+        let given = out.get_mut(..key.len()).map(|out| out.copy_from_slice(key)).map_or(0, |()| key.len());
+        right.zeroize();
+        Ok(given)
     });
     Ok(())
 }
