@@ -38,6 +38,14 @@ impl Secret {
         Some(Secret::new(bytes))
     }
 
+    /// Hexadecimal digits, lower case; as secret as the bytes.
+    #[must_use]
+    pub fn to_hex(&self) -> Secret {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        Secret::new(self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
+    }
+
     /// The bytes, for the one call that needs them.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
@@ -102,6 +110,10 @@ mod tests {
     #[case("é", None)]
     fn hex_is_decoded_or_refused(#[case] hex: &str, #[case] bytes: Option<&[u8]>) {
         assert_eq!(Secret::from_hex(hex).as_ref().map(Secret::expose), bytes);
+        if let Some(bytes) = bytes {
+            let digits = Secret::new(bytes.to_vec()).to_hex();
+            assert_eq!(digits.expose(), hex.to_lowercase().as_bytes());
+        }
     }
 
     #[cfg(feature = "daemon")]

@@ -1,5 +1,6 @@
 //! `linekeepctl`: asks the daemon over its control socket and shows the answer to people or to machines.
 
+use crate::command::psk;
 use crate::config;
 use crate::dataset::Summary;
 use crate::server::control::{ClientStatus, Command, Reply, Status};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// The administrator's hand: how is the daemon, and read everything anew.
+/// The administrator's hand: how is the daemon, read everything anew, and the keys of its clients.
 #[derive(Parser)]
 #[command(name = "linekeepctl", version, about, after_help = AFTER_HELP)]
 struct Typed {
@@ -36,6 +37,9 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Make, list, rotate, revoke and import keys of a keyring.
+    #[command(subcommand)]
+    Psk(psk::What),
 }
 
 const AFTER_HELP: &str = "\
@@ -52,6 +56,7 @@ pub fn main() -> ExitCode {
     let (command, json) = match typed.command {
         What::Status { json } => (Command::Status, json),
         What::Reload { json } => (Command::Reload, json),
+        What::Psk(what) => return psk::main(what, &typed.socket),
     };
     let reply = match ask(&typed.socket, command) {
         Ok(reply) => reply,
@@ -65,6 +70,7 @@ pub fn main() -> ExitCode {
         Reply::Reload(outcome) if json => show_json(outcome),
         Reply::Status(status) => show(&people_status(status)),
         Reply::Reload(outcome) => show(&people_outcome(outcome)),
+        Reply::KeyUses(_) => Ok(()),
         Reply::Error(why) => {
             eprintln!("linekeepctl: {why}");
             return ExitCode::from(2);
@@ -77,7 +83,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn ask(socket: &Path, command: Command) -> Result<Reply, String> {
+pub(super) fn ask(socket: &Path, command: Command) -> Result<Reply, String> {
     let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
             "no daemon answers here; is linekeepd running, and is this the socket of its [control] section?".to_owned()
@@ -87,7 +93,7 @@ fn ask(socket: &Path, command: Command) -> Result<Reply, String> {
         }
         _ => error.to_string(),
     })?;
-    if matches!(command, Command::Status) {
+    if !matches!(command, Command::Reload) {
         stream.set_read_timeout(Some(STATUS_PATIENCE)).map_err(|error| error.to_string())?;
     }
     let mut line = serde_json::to_vec(&command).map_err(|error| error.to_string())?;
@@ -98,7 +104,7 @@ fn ask(socket: &Path, command: Command) -> Result<Reply, String> {
     serde_json::from_str(&answer).map_err(|error| format!("the answer is none of ours: {error}"))
 }
 
-fn show(text: &str) -> std::io::Result<()> {
+pub(super) fn show(text: &str) -> std::io::Result<()> {
     std::io::stdout().lock().write_all(text.as_bytes())
 }
 

@@ -5,3 +5,5 @@ pub mod control;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod lookup;
+#[cfg(feature = "daemon")]
+mod psk;

@@ -84,6 +84,8 @@ pub struct Server {
     pub drain_deadline: Duration,
     /// Of one query, without its LF.
     pub max_query_bytes: usize,
+    /// Where the daemon keeps what should outlive it.
+    pub state_folder: Option<PathBuf>,
     /// Memory ceiling: bytes that the indexes of all lists may take, old and new generation together.
     pub max_index_bytes: u64,
 }

@@ -82,7 +82,8 @@ fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Op
             faults.add(key.span().start, key.get_ref().to_string(), "an unknown section or key", allowed);
         }
     }
-    let server = once(document, "server", sections::SERVER, faults, sections::server);
+    let server =
+        once(document, "server", sections::SERVER, faults, |table, faults| sections::server(table, folder, faults));
     let penalties = once(document, "penalties", penalties::PENALTIES, faults, penalties::penalties);
     let log = once(document, "log", sections::LOG, faults, |table, faults| sections::log(table, folder, faults));
     let control =

@@ -120,6 +120,14 @@ const MAX_INDEX_BYTES: Key<u64> = Key {
     read: key::bytes::<{ 1 << 20 }>,
 };
 
+const STATE_FOLDER: Key<PathBuf> = Key {
+    name: "state-folder",
+    default: None,
+    allowed: "the path of a folder that the daemon's user may write in",
+    meaning: "Where the daemon keeps what should outlive it: when each key was first and last used. Without this key it forgets that at stop.",
+    read: key::path,
+};
+
 pub(super) const SERVER: &[Described] = &[
     THREADS.described(),
     MAX_CONNECTIONS.described(),
@@ -136,9 +144,10 @@ pub(super) const SERVER: &[Described] = &[
     DRAIN_DEADLINE.described(),
     MAX_QUERY_BYTES.described(),
     MAX_INDEX_BYTES.described(),
+    STATE_FOLDER.described(),
 ];
 
-pub(super) fn server(table: &Table<'_, '_>, faults: &mut Gathering<'_>) -> Option<Server> {
+pub(super) fn server(table: &Table<'_, '_>, folder: &Path, faults: &mut Gathering<'_>) -> Option<Server> {
     let mut count = |key| table.take::<u64>(key, faults).map(|taken| (to_usize(taken.value), taken.at));
     let threads = count(&THREADS);
     let connections = count(&MAX_CONNECTIONS);
@@ -156,6 +165,7 @@ pub(super) fn server(table: &Table<'_, '_>, faults: &mut Gathering<'_>) -> Optio
     let drain_deadline = time(&DRAIN_DEADLINE);
     let backlog = table.value(&BACKLOG, faults);
     let max_index_bytes = table.value(&MAX_INDEX_BYTES, faults);
+    let state_folder = table.optional(&STATE_FOLDER, faults);
     for (small, small_key, large, large_key) in [
         (per_source, &MAX_CONNECTIONS_PER_SOURCE, connections, &MAX_CONNECTIONS),
         (per_proxy, &MAX_CONNECTIONS_PER_PROXY, connections, &MAX_CONNECTIONS),
@@ -196,6 +206,7 @@ pub(super) fn server(table: &Table<'_, '_>, faults: &mut Gathering<'_>) -> Optio
         drain_deadline: drain_deadline?,
         max_query_bytes: query?.0,
         max_index_bytes: max_index_bytes?,
+        state_folder: state_folder.map(|path| folder.join(path.value)),
     })
 }
 

@@ -3,6 +3,7 @@
 
 pub mod key_line;
 pub mod keyring;
+pub mod keyring_file;
 pub mod private_file;
 mod register;
 

@@ -291,6 +291,7 @@ mod tests {
             write_deadline: Duration::ZERO,
             drain_deadline: Duration::ZERO,
             max_query_bytes: 1,
+            state_folder: None,
             max_index_bytes: 1,
         }
     }

@@ -258,6 +258,9 @@ impl Peer<'_> {
         });
         match admitted {
             Ok((client, place)) => {
+                if let Evidence::Psk { identity } = &presented.evidence {
+                    self.shared.uses.note(identity);
+                }
                 self.shared.teller.tell(Event::ClientAdmitted {
                     connection: self.connection,
                     listener,

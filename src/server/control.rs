@@ -4,6 +4,7 @@
 use super::accounts::Figures;
 use super::reload::{Outcome, Request};
 use super::shared::Shared;
+use super::uses::Use;
 use crate::config;
 use crate::dataset::Summary;
 use crate::event::Event;
@@ -24,6 +25,8 @@ pub enum Command {
     Status,
     /// Read everything anew.
     Reload,
+    /// When was each key used?
+    KeyUses,
 }
 
 /// What the daemon answers.
@@ -34,6 +37,8 @@ pub enum Reply {
     Status(Box<Status>),
     /// To [`Command::Reload`].
     Reload(Outcome),
+    /// To [`Command::KeyUses`].
+    KeyUses(BTreeMap<String, Use>),
     /// To anything that cannot be answered.
     Error(String),
 }
@@ -157,6 +162,7 @@ impl Control {
     async fn obey(&self, command: Command, uid: u32) -> Reply {
         match command {
             Command::Status => Reply::Status(Box::new(self.status())),
+            Command::KeyUses => Reply::KeyUses(self.shared.uses.all()),
             Command::Reload => {
                 let (reply, outcome) = oneshot::channel();
                 let request = Request { by: format!("control:uid={uid}"), reply };

@@ -17,6 +17,7 @@ pub mod shared;
 mod standing;
 pub mod state;
 mod tally;
+pub mod uses;
 mod vigil;
 pub mod wire;
 pub mod workers;
@@ -39,6 +40,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
+use uses::Uses;
 use workers::Workers;
 
 /// What the server begins with; every part was checked, bound or loaded before.
@@ -79,15 +81,10 @@ pub async fn run(
     let calls = watch::Sender::new(Call { stopping: false, epoch: state.epoch, jumps: 0 });
     let state = ArcSwap::from_pointee(state);
     let penalties = Mutex::default();
-    let shared = Arc::new(Shared {
-        state,
-        metrics,
-        teller,
-        penalties,
-        accounts: Accounts::default(),
-        calls,
-        since: Instant::now(),
-    });
+    let (uses, forgotten) = Uses::open(state.load().config.server.state_folder.as_deref());
+    forgotten.into_iter().for_each(|about| teller.tell(Event::Warned { about }));
+    let (accounts, since) = (Accounts::default(), Instant::now());
+    let shared = Arc::new(Shared { state, metrics, teller, penalties, accounts, uses, calls, since });
     let workers = Rc::new(Workers::start(threads, &shared)?);
     let (reloads, requests) = mpsc::channel(reload::WAITING);
 
@@ -117,6 +114,7 @@ pub async fn run(
     watching.abort();
     shared.stop();
     let cut_connections = drain(workers).await;
+    shared.uses.save(true).err().into_iter().for_each(|about| shared.teller.tell(Event::Warned { about }));
     shared.teller.tell(Event::Stopped { cut_connections });
     Ok(())
 }

@@ -197,6 +197,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     };
     compare("[server] threads".into(), old.server.threads == new.server.threads);
     compare("[server] backlog".into(), old.server.backlog == new.server.backlog);
+    compare("[server] state-folder".into(), old.server.state_folder == new.server.state_folder);
     compare("[log]".into(), old.log == new.log);
     compare("[control]".into(), old.control == new.control);
     compare("the number of [[listener]]".into(), old.listeners.len() == new.listeners.len());

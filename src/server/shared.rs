@@ -4,6 +4,7 @@ use super::accounts::Accounts;
 use super::admission::{Counted, Source};
 use super::penalties::{Offence, Penalties};
 use super::state::State;
+use super::uses::Uses;
 use crate::config;
 use crate::event::{Event, Teller};
 use crate::metrics::Metrics;
@@ -24,6 +25,8 @@ pub struct Shared {
     pub penalties: Mutex<Penalties<Counted>>,
     /// What each client does.
     pub accounts: Accounts,
+    /// When each key was used.
+    pub uses: Uses,
     /// What sessions that wait for their peers are woken for.
     pub calls: watch::Sender<Call>,
     /// When the server began.

@@ -74,6 +74,11 @@ impl Vigil {
         // What a reload found, it has told.
         self.told = warnings.into_iter().collect();
         self.epoch = state.epoch;
+        if let Err(about) = self.shared.uses.save(false) {
+            if self.told.insert(about.clone()) {
+                self.shared.teller.tell(Event::Warned { about });
+            }
+        }
         for paper in state.papers() {
             self.compare(paper, now);
         }
