@@ -261,3 +261,25 @@ fn what_nobody_can_prove_and_what_lets_nobody_in_is_warned_about() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("client alice: no keyring has a key of its psk identity alcie"), "{said}");
 }
+
+/// The same proof, listed under another name: rate, counts and rights are those of the new name, on the open connection.
+#[test]
+fn bounded_a_session_whose_proof_becomes_another_client_has_that_ones_rate_and_count() {
+    let house = house("", "");
+    let mut stream = open(house.address, &alice());
+    assert_eq!(ask_on(&mut stream, "known").as_deref(), Some("STRING EXISTS"));
+    let renamed = sections("", "queries-per-second = 1\nburst = 1").replace("name = \"alice\"", "name = \"alicia\"");
+    house.daemon.folder.configure(&renamed);
+    assert!(house.daemon.ctl(&["reload"]).status.success());
+    assert_eq!(ask_on(&mut stream, "known").as_deref(), Some("STRING EXISTS"));
+    let status = house.daemon.status();
+    assert_eq!(status["clients"][0]["name"], "alicia");
+    assert_eq!(status["clients"][0]["connections"], 1, "{status}");
+    assert_eq!(status["clients"][0]["queries"], 1, "{status}");
+}
+
+#[test]
+fn networks_that_no_listener_lets_in_are_warned_about() {
+    let mut house = house("", "networks = [\"192.0.2.0/24\", \"2001:db8::/32\"]");
+    house.daemon.wait_for("event=warning client alice: no listener's `allow` lets anybody of its networks");
+}

@@ -30,6 +30,8 @@ pub struct Account {
     /// When the bucket would be full again: the generic cell rate algorithm's theoretical arrival time
     /// (ITU-T I.371, Annex A), which is one number and needs no timer.
     full_at: AtomicU64,
+    /// The rate that `full_at` was reckoned by.
+    paced_by: AtomicU64,
     queries: AtomicU64,
     limited: AtomicU64,
     /// Of `limited`, how many were told.
@@ -75,6 +77,7 @@ impl Accounts {
     /// How many of `asked` queries this client may have answered now, by its rate.
     pub fn grant(&self, place: &Place, rate: Option<Rate>, asked: usize) -> usize {
         let granted = rate.map_or(asked, |rate| place.0.take(rate, asked, self.now()));
+        place.0.seen();
         place.0.queries.fetch_add(asked as u64, Relaxed);
         place.0.limited.fetch_add((asked - granted) as u64, Relaxed);
         granted
@@ -120,6 +123,12 @@ impl Account {
         // Rounded up: in doubt a query later, never one more than the rate allows.
         let each = SECOND.div_ceil(rate.per_second.max(1)).max(1);
         let limit = now.saturating_add(each.saturating_mul(rate.burst));
+        // Another rate since the last time, by a reload: what was owed at the old pace must not shut the client out for
+        // hours at the new one. Its bucket is empty at worst. Both numbers are below 2^32 by the configuration's limits.
+        let pace = (rate.per_second << 32) | rate.burst;
+        if self.paced_by.load(Relaxed) != pace && self.paced_by.swap(pace, Relaxed) != pace {
+            self.full_at.fetch_min(limit, Relaxed);
+        }
         let mut given = 0;
         let _ = self.full_at.fetch_update(Relaxed, Relaxed, |full_at| {
             let begin = full_at.max(now);
@@ -191,6 +200,20 @@ mod tests {
         }
         assert!(accounts.by_name.lock().unwrap().len() <= IDLE_ACCOUNTS);
         assert_eq!(accounts.figures("held").connections, 1, "who is there is not forgotten");
+    }
+
+    #[test]
+    fn bounded_another_rate_holds_at_once_and_owes_nothing_of_the_old_one() {
+        let account = Account::default();
+        let (slow, fast) = (Rate { per_second: 1, burst: 10_000 }, Rate { per_second: 1_000, burst: 100 });
+        assert_eq!(account.take(slow, 20_000, 0), 10_000);
+        assert_eq!(account.take(fast, 1_000, 0), 0, "a new rate is no new bucket");
+        assert_eq!(account.take(fast, 1_000, SECOND / 100), 10, "and what it brings comes at its own pace");
+        assert_eq!(
+            account.take(slow, 20_000, SECOND / 100),
+            9_999,
+            "a larger bucket is as full as the time owed leaves it"
+        );
     }
 
     #[test]

@@ -50,10 +50,17 @@ impl Standing {
         if (state.epoch, jumps) == (self.epoch, self.jumps) {
             return Ok(false);
         }
-        self.client = state.admit(&self.presented, SystemTime::now()).map_err(|why| match why {
+        let client = state.admit(&self.presented, SystemTime::now()).map_err(|why| match why {
             "expired" | "proof-has-expired" => SessionEnd::Expired,
             _ => SessionEnd::NoLongerPermitted,
         })?;
+        if client.name() != self.client.name() {
+            // The same proof is another client now: rate and counts follow the name. Who is here already is not turned away.
+            if let Some(place) = shared.accounts.enter(client.name(), None) {
+                self.place = place;
+            }
+        }
+        self.client = client;
         self.ends = ends(&self.client, &self.presented, state);
         (self.epoch, self.jumps) = (state.epoch, jumps);
         Ok(true)

@@ -6,6 +6,7 @@ use crate::config::{self, Config, Protection};
 use crate::dataset::{self, Lists};
 use crate::identity::{Client, Denied, Entry, Evidence, Reader, Register};
 use crate::tls::{Acceptor, DecoyKeys, Paper, Proof};
+use ipnet::IpNet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -75,6 +76,7 @@ impl Doors {
         warnings.extend(client_warnings(&config.clients, SystemTime::now()));
         warnings.extend(key_warnings(&doors, SystemTime::now()));
         warnings.extend(lonely(&config, &doors));
+        warnings.extend(unreachable(&config));
         Ok(Doors { config, doors, register, warnings })
     }
 
@@ -152,6 +154,22 @@ fn lonely(config: &Config, doors: &[Door]) -> Vec<String> {
         warnings.extend(strangers.into_iter().map(about));
     }
     warnings
+}
+
+/// Clients whose networks no listener lets in: most likely one of the two was mistyped.
+fn unreachable(config: &Config) -> Vec<String> {
+    let lets_in = |network: &IpNet| {
+        let with_addresses = config.listeners.iter().filter(|listener| matches!(listener.bind, config::Bind::Tcp(_)));
+        let mut ranges = with_addresses.flat_map(|listener| listener.allow.ranges());
+        ranges.any(|range| range.contains(network) || network.contains(range))
+    };
+    let lost = |client: &config::Client| {
+        let networks = client.networks.as_ref()?;
+        (!networks.ranges().iter().any(lets_in)).then(|| {
+            format!("client {}: no listener's `allow` lets anybody of its networks ({networks}) in", client.name)
+        })
+    };
+    config.clients.iter().filter_map(lost).collect()
 }
 
 /// A peer and what it showed: everything that is judged when it comes, and again after every reload.

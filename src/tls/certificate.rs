@@ -101,3 +101,27 @@ fn common_name(certificate: &X509Ref) -> Option<String> {
     let name = only.data().to_string().ok()?;
     (!name.is_empty() && !name.contains(char::is_control)).then_some(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openssl::x509::{X509, X509NameBuilder};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::one(&["carol of accounts"], Some("carol of accounts"))]
+    #[case::none(&[], None)]
+    #[case::several(&["carol", "alice"], None)]
+    #[case::the_same_twice(&["carol", "carol"], None)]
+    #[case::with_nul(&["carol\0.example"], None)]
+    #[case::with_a_line_end(&["carol\nalice"], None)]
+    fn nobody_unknown_a_common_name_in_doubt_is_none(#[case] names: &[&str], #[case] expected: Option<&str>) {
+        let mut subject = X509NameBuilder::new().unwrap();
+        for name in names {
+            subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
+        }
+        let mut certificate = X509::builder().unwrap();
+        certificate.set_subject_name(&subject.build()).unwrap();
+        assert_eq!(common_name(&certificate.build()).as_deref(), expected);
+    }
+}
