@@ -36,6 +36,9 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Read the chained audit trail: verify it, search it, show it. Asks no daemon.
+    #[command(subcommand)]
+    Audit(super::audit::Typed),
 }
 
 const AFTER_HELP: &str = "\
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
     let (command, json) = match typed.command {
         What::Status { json } => (Command::Status, json),
         What::Reload { json } => (Command::Reload, json),
+        What::Audit(typed) => return super::audit::run(typed),
     };
     let reply = match ask(&typed.socket, command) {
         Ok(reply) => reply,

@@ -134,7 +134,7 @@ impl Peer<'_> {
         let state = self.shared.state.load();
         match state.admit(&presented) {
             Ok(client) => {
-                self.shared.teller.tell(Event::ClientAdmitted {
+                let recorded = self.shared.teller.tell_and_ask(Event::ClientAdmitted {
                     connection: self.connection,
                     listener,
                     source,
@@ -143,7 +143,7 @@ impl Peer<'_> {
                     tls: tls.into(),
                     cipher: cipher.into(),
                 });
-                Some(Admitted { connection: self.connection, client, presented, epoch: state.epoch, form })
+                Some(Admitted { connection: self.connection, client, presented, epoch: state.epoch, form, recorded })
             }
             Err(reason) => {
                 let connection = self.connection;

@@ -7,6 +7,7 @@ pub mod connection;
 pub mod control;
 mod explain;
 pub mod listener;
+mod recording;
 pub mod reload;
 pub mod session;
 pub mod shared;
