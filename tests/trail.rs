@@ -214,3 +214,119 @@ fn a_key_is_drawn_once_and_never_written_over() {
     assert!(said(&again).contains("never written over"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), key);
 }
+
+#[test]
+fn bounded_the_trail_is_cut_by_size_and_its_oldest_files_go_with_a_record() {
+    let mut daemon = start("queries = \"plain\"\nmax-file-bytes = \"64 KiB\"\nkeep-bytes = \"192 KiB\"\n");
+    let address = daemon.address("plain");
+    let query = "q".repeat(200);
+    let queries = vec![&*query; 1000];
+    (0..3).for_each(|_| drop(ask(address, &queries)));
+    daemon.wait_for("event=trail-removed");
+    daemon.wait_for("event=session-ended");
+    let (folder, records) = stop(daemon);
+    let left = files(folder.path());
+    let bytes: u64 = left.iter().map(|file| std::fs::metadata(file).unwrap().len()).sum();
+    assert!(left.len() > 1 && bytes <= 192 * 1024, "{bytes} in {left:?}");
+    assert!(left.iter().all(|file| std::fs::metadata(file).unwrap().len() <= 64 * 1024));
+    let checkpoint = records.iter().rfind(|record| record.contains("event=checkpoint")).unwrap();
+    let kept = ["epoch", "count", "tag", "mac"].map(|name| field(checkpoint, name)).join(":");
+    let verified = audit(folder.path(), "verify", &["--checkpoint", &kept]);
+    assert!(
+        verified.status.success() && said(&verified).contains("what was before is not here"),
+        "{}",
+        said(&verified)
+    );
+    // Whoever takes one more away leaves no record of that.
+    std::fs::remove_file(&left[0]).unwrap();
+    let verified = audit(folder.path(), "verify", &["--json", "--checkpoint", &kept]);
+    assert_eq!(verified.status.code(), Some(1));
+    let verdict: serde_json::Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(verdict["findings"][0]["damage"], "missing", "{verdict}");
+}
+
+/// A daemon whose trail lies on a file system of its own, of one MiB, in a mount namespace of its own; `None`, said
+/// aloud, where that is not permitted.
+fn on_a_small_disk(audit: &str) -> Option<Daemon> {
+    let small = ["-m", "sh", "-c", "mount -t tmpfs -o size=1m none \"$0\" && exec \"$@\""];
+    let folder = Folder::new();
+    let trail = folder.path().join("trail");
+    std::fs::create_dir(&trail).unwrap();
+    let permitted = Command::new("unshare").args(small).arg(&trail).arg("true").output();
+    if !permitted.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: no file system can be mounted here: {permitted:?}");
+        return None;
+    }
+    folder.write("words.txt", "known\n");
+    folder.write("audit.key", format!("{}\n", "5a".repeat(32)));
+    let file = folder.configure(&sections(audit));
+    let mut command = Command::new("unshare");
+    command.args(small).arg(&trail).arg(env!("CARGO_BIN_EXE_linekeepd"));
+    let mut daemon = Daemon::spawn_by(command, folder, &file);
+    daemon.wait_for("event=ready ");
+    Some(daemon)
+}
+
+/// Asks until the answer is this one.
+fn ask_until(address: SocketAddr, answer: &str) {
+    let until = std::time::Instant::now() + PATIENCE;
+    while ask(address, &["known"]) != [answer] {
+        assert!(std::time::Instant::now() < until, "never {answer}");
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_or_counts_as_was_asked_for_and_the_chain_goes_on() {
+    for (on_overflow, answer) in [("refuse", "ERROR: server busy"), ("count", "STRING EXISTS")] {
+        let audit_section = format!("queries = \"digest\"\nfsync = \"always\"\non-overflow = \"{on_overflow}\"\n");
+        let Some(mut daemon) = on_a_small_disk(&audit_section) else { return };
+        let address = daemon.address("plain");
+        assert_eq!(ask(address, &["known"]), ["STRING EXISTS"]);
+        // The daemon's own view of the file system.
+        let trail = PathBuf::from(format!("/proc/{}/root", daemon.pid()))
+            .join(daemon.folder.path().strip_prefix("/").unwrap())
+            .join("trail");
+        let filler = trail.join("filler");
+        let mut full = std::fs::File::create(&filler).unwrap();
+        while full.write_all(&[0; 4096]).is_ok() {}
+        // What is left of the last page still takes a few records.
+        let until = std::time::Instant::now() + PATIENCE;
+        while !daemon.has_seen("event=sink-failed sink=trail") {
+            let answers = ask(address, &["known"; 20]);
+            assert!(answers.iter().all(|found| found == "STRING EXISTS" || found == answer), "{answers:?}");
+            assert!(std::time::Instant::now() < until, "the disk is not full");
+        }
+        assert_eq!(ask(address, &["known", "known"]), [answer; 2]);
+        std::fs::remove_file(&filler).unwrap();
+        daemon.wait_for("event=records-lost sink=trail");
+        ask_until(address, "STRING EXISTS");
+        // The namespace goes with the daemon; what lies in it has to be copied before.
+        let copy = daemon.folder.path().join("copy");
+        std::fs::create_dir(&copy).unwrap();
+        for entry in std::fs::read_dir(&trail).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+        }
+        let place = ["--folder", copy.to_str().unwrap(), "--key"];
+        let key = daemon.folder.path().join("audit.key");
+        let arguments = [&place[..], &[key.to_str().unwrap()]].concat();
+        let verified = audit(daemon.folder.path(), "verify", &arguments);
+        assert!(verified.status.success(), "{}", said(&verified));
+        let lost = audit(daemon.folder.path(), "show", &["--folder", place[1], "--event", "records-lost"]);
+        assert_eq!(said(&lost).lines().count(), 1, "{}", said(&lost));
+    }
+}
+
+/// No answer before its record: with each answer that came, its record is on the disk.
+#[test]
+fn one_decision_one_record_no_answer_goes_out_before_its_record_is_written() {
+    let mut daemon = start("queries = \"digest\"\nfsync = \"always\"\non-overflow = \"refuse\"\n");
+    let address = daemon.address("plain");
+    for asked in 1..=20 {
+        assert_eq!(ask(address, &["known"]), ["STRING EXISTS"]);
+        let found = audit(daemon.folder.path(), "find", &["known"]);
+        assert_eq!(said(&found).lines().count(), asked);
+        let admitted = audit(daemon.folder.path(), "show", &["--event", "client-admitted"]);
+        assert_eq!(said(&admitted).lines().count(), asked);
+    }
+}

@@ -10,6 +10,7 @@ mod line;
 mod search;
 mod sink;
 mod trail;
+mod verdict;
 mod verify;
 mod written;
 
@@ -19,7 +20,8 @@ pub use files::{End, TrailFile, end, head, list};
 pub use line::{MAX_RECORD_BYTES, Record};
 pub use search::{Filter, Found, find, show};
 pub use trail::Trail;
-pub use verify::{Damage, Finding, Verdict, verify};
+pub use verdict::{Damage, Finding, Verdict};
+pub use verify::verify;
 pub use written::{Header, Line, field, fields};
 
 use crate::config::{self, Fsync, Log, OnOverflow};
@@ -201,7 +203,11 @@ impl Writer {
     fn write_queries(&mut self, queries: &Queries, time: SystemTime) -> bool {
         self.known.held.fetch_sub(queries.bytes.len() as u64, Relaxed);
         let events: Vec<Event> = asked::events(queries, time, self.key.as_ref()).collect();
-        events.iter().fold(true, |whole, event| self.write(event, time) && whole)
+        let mut whole = true;
+        for event in &events {
+            whole &= self.write(event, time);
+        }
+        whole
     }
 
     /// Writes to the trail and to every sink. A sink that fails is named once on the others, and what it missed once it
@@ -251,3 +257,6 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

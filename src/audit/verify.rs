@@ -3,77 +3,14 @@
 
 use super::chain::{ChainKey, Master, Position, Tag, same};
 use super::files::{self, TrailFile};
+use super::verdict::{Damage, Finding, Verdict};
 use super::written::{Header, Line, field};
-use serde::Serialize;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Findings that are kept one by one; what is beyond is counted.
 const MOST_FINDINGS: usize = 1000;
-
-/// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Damage {
-    /// The record is not as it was written.
-    Changed,
-    /// Records are not there.
-    Missing,
-    /// Records stand in another order.
-    OutOfOrder,
-    /// A record stands there twice.
-    Repeated,
-    /// The end of an epoch or of the whole is not there.
-    Cut,
-    /// The daemon did not end as it should, or what it wrote last was cut off; nobody can tell which.
-    CrashOrCut,
-}
-
-/// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What.
-    pub damage: Damage,
-    /// In which file it shows; `None` for what shows nowhere.
-    pub file: Option<PathBuf>,
-    /// At which line of it, from 1.
-    pub line: u64,
-    /// Which epoch's record.
-    pub epoch: u64,
-    /// Its number within the epoch.
-    pub number: u64,
-    /// In words.
-    pub words: String,
-}
-
-impl std::fmt::Display for Finding {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.file {
-            Some(file) => write!(f, "{}:{}: {}", file.display(), self.line, self.words),
-            None => f.write_str(&self.words),
-        }
-    }
-}
-
-/// What came of it.
-#[derive(Debug, Default, Serialize)]
-pub struct Verdict {
-    /// Whether nothing is wrong.
-    pub whole: bool,
-    /// How many files were read.
-    pub files: usize,
-    /// How many lines.
-    pub records: u64,
-    /// In the order of the trail, as many as are kept.
-    pub findings: Vec<Finding>,
-    /// How many more there are.
-    pub more: u64,
-    /// What is no damage and should be known.
-    pub notes: Vec<String>,
-    /// Where the trail ends: `EPOCH:COUNT:TAG`.
-    pub head: Option<String>,
-}
 
 /// Where the reading is.
 struct At {
@@ -122,17 +59,6 @@ pub fn verify(folder: &Path, master: &Master, checkpoints: &[Position]) -> io::R
         verifier.file(file)?;
     }
     Ok(verifier.end(&files))
-}
-
-impl Verdict {
-    /// Takes ends that somebody vouches for as crashes out of what is wrong.
-    pub fn excuse(&mut self, crashed: &[u64]) {
-        let excused = |finding: &Finding| finding.damage == Damage::CrashOrCut && crashed.contains(&finding.epoch);
-        let (known, left) = std::mem::take(&mut self.findings).into_iter().partition::<Vec<_>, _>(excused);
-        self.notes.extend(known.iter().map(|finding| format!("known: {finding}")));
-        self.findings = left;
-        self.whole = self.findings.is_empty() && self.more == 0;
-    }
 }
 
 impl Verifier<'_> {
@@ -200,7 +126,11 @@ impl Verifier<'_> {
             _ => key.genesis(),
         };
         let right = key.tag(line.number, &former, line.time, line.body);
-        if !same(&right, &line.tag) || header.is_none() {
+        if header.is_none() && line.number > 0 {
+            let words =
+                format!("epoch {} begins here with record {}: what was before is missing", line.epoch, line.number);
+            self.find(Damage::Missing, line.epoch, line.number - 1, words);
+        } else if !same(&right, &line.tag) || header.is_none() {
             self.changed(line.epoch, line.number);
         }
         match header {
@@ -413,6 +343,11 @@ impl Verifier<'_> {
         }
         if files.is_empty() {
             self.verdict.notes.push("there is no trail in this folder".into());
+        }
+        if self.checkpoints.is_empty() {
+            self.verdict
+                .notes
+                .push("no checkpoint was given: an end that was cut off does not show without one".into());
         }
         if let Some(at) = &self.at {
             if !at.closed {

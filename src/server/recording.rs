@@ -82,7 +82,7 @@ mod tests {
         Recording { connection: 1, source: "s".into(), client: "c".into(), admitted: Some(admitted) }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn bounded_no_answer_waits_for_ever_for_its_record() {
         let teller = Teller::new(|_: Event| {});
         for (admitted, expected) in [

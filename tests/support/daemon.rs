@@ -78,7 +78,12 @@ impl Daemon {
 
     /// Starts with a configuration file that the test wrote whole.
     pub fn spawn_with(folder: Folder, file: &Path) -> Daemon {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_linekeepd"))
+        Daemon::spawn_by(Command::new(env!("CARGO_BIN_EXE_linekeepd")), folder, file)
+    }
+
+    /// Starts by a command that becomes the daemon, such as one that prepares its surroundings.
+    pub fn spawn_by(mut command: Command, folder: Folder, file: &Path) -> Daemon {
+        let mut child = command
             .arg("--config")
             .arg(file)
             .stdin(Stdio::null())
@@ -121,6 +126,12 @@ impl Daemon {
                 Err(RecvTimeoutError::Disconnected) => panic!("ended without {words:?}: {:#?}", self.seen),
             }
         }
+    }
+
+    /// Whether such a record has come so far.
+    pub fn has_seen(&mut self, words: &str) -> bool {
+        self.seen.extend(self.events.try_iter());
+        self.seen.iter().any(|line| words.split_whitespace().all(|word| line.contains(word)))
     }
 
     /// Every record so far that holds all the words, after waiting for one that holds `until`.
