@@ -10,7 +10,5 @@ fuzz_target!(|bytes: &[u8]| {
     let spelt = format!("{epoch} {number} {time} {} {body}", hex(tag));
     assert_eq!(spelt.as_bytes(), bytes, "taken in a second spelling");
     assert!(fields(body).count() <= body.len());
-    if let Some(header) = Header::parse(body) {
-        assert!(body.contains(&hex(&header.former_tag)));
-    }
+    let _ = Header::parse(body);
 });
