@@ -1,10 +1,10 @@
 # linekeep: `make help` lists what there is.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check bench fuzz clean
+.PHONY: help demo build test check bench bench-decoys fuzz clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: ## set everything up and show the main job on this machine's own package checksums
 	@scripts/demo
@@ -31,6 +31,10 @@ check: ## format, clippy, dependencies, documentation, generated files
 bench: ## compare ways of looking up and write docs/performance; QUICK=1: in two minutes, to target/performance
 	@scripts/setup build
 	cargo bench --locked --bench performance $(if $(QUICK),-- quick,$(if $(LINES),-- lines $(LINES)))
+
+bench-decoys: ## whether the time of a refusal tells known identities from unknown ones (HANDSHAKES=20000)
+	@scripts/setup build
+	cargo bench --locked --bench decoys -- $(or $(HANDSHAKES),20000)
 
 SECONDS_EACH ?= 60
 fuzz: ## run every fuzz target for SECONDS_EACH seconds

@@ -47,6 +47,16 @@ pub enum Refusal {
     MaxHandshakes,
     /// The same, of this source.
     MaxHandshakesPerSource,
+    /// By chance, as there are many that have not yet proved who they are.
+    Early,
+    /// The source has failed too often, or kept handshakes waiting.
+    Penalty,
+    /// Too many connections of this trusted proxy.
+    MaxConnectionsPerProxy,
+    /// A trusted proxy did not say whom it speaks for.
+    ProxyHeader,
+    /// Somebody who is no trusted proxy sent a PROXY header.
+    ProxyNotTrusted,
 }
 
 impl Refusal {
@@ -57,6 +67,11 @@ impl Refusal {
         (Refusal::MaxConnectionsPerSource, "max-connections-per-source"),
         (Refusal::MaxHandshakes, "max-handshakes"),
         (Refusal::MaxHandshakesPerSource, "max-handshakes-per-source"),
+        (Refusal::Early, "early"),
+        (Refusal::Penalty, "penalty"),
+        (Refusal::MaxConnectionsPerProxy, "max-connections-per-proxy"),
+        (Refusal::ProxyHeader, "proxy-header"),
+        (Refusal::ProxyNotTrusted, "proxy-not-trusted"),
     ];
 
     /// The word in records and metrics.
@@ -85,6 +100,8 @@ pub enum SessionEnd {
     CutAtStop,
     /// A reload took the client's right to be here.
     NoLongerPermitted,
+    /// The time of the client, or of its certificate, is over.
+    Expired,
     /// That the client was let in could not be written where `on-overflow = "refuse"` asks for it.
     Unrecorded,
 }
@@ -102,6 +119,7 @@ impl SessionEnd {
             SessionEnd::ShuttingDown => "shutting-down",
             SessionEnd::CutAtStop => "cut-at-stop",
             SessionEnd::NoLongerPermitted => "no-longer-permitted",
+            SessionEnd::Expired => "expired",
             SessionEnd::Unrecorded => "record-not-written",
         }
     }
@@ -183,26 +201,44 @@ events! {
     /// Scan and index took turns.
     ListSearch = "list-search", Info, "list is searched another way from now on" { list: Arc<str>, search: &'static str, reason: String }
     /// A connection was turned away before TLS.
-    Refused = "connection-refused", Warning, "connection refused" { listener: Arc<str>, source: String, reason: Refusal }
+    Refused = "connection-refused", Warning, "connection refused"
+        { listener: Arc<str>, source: String, proxy: String, reason: Refusal, detail: String }
+    /// A source is turned away from now on, for a while.
+    PenaltyBegun = "penalty-begun", Warning, "too many failed logins or slow handshakes: this source is refused for a while"
+        { listener: Arc<str>, source: String, seconds: u64 }
     /// No proof of identity came out of the handshake.
     HandshakeFailed = "handshake-failed", Warning, "handshake failed"
-        { connection: u64, listener: Arc<str>, source: String, reason: String, identity: String }
+        { connection: u64, listener: Arc<str>, source: String, proxy: String, reason: String, identity: String }
     /// Somebody proved who they are and is still not let in.
     ClientDenied = "client-denied", Warning, "client denied"
-        { connection: u64, listener: Arc<str>, source: String, evidence: String, reason: &'static str }
+        { connection: u64, listener: Arc<str>, source: String, proxy: String, evidence: String, reason: &'static str }
     /// A client may ask.
     ClientAdmitted = "client-admitted", Notice, "client admitted"
-        { connection: u64, listener: Arc<str>, source: String, client: Arc<str>, evidence: String, tls: String, cipher: String }
+        { connection: u64, listener: Arc<str>, source: String, proxy: String, client: Arc<str>, evidence: String, tls: String,
+          cipher: String }
+    /// A client asks faster than it may.
+    RateLimited = "rate-limited", Warning, "queries refused: the client asks faster than it may"
+        { connection: u64, client: Arc<str>, source: String, refused: u64 }
     /// A session is over.
     SessionEnded = "session-ended", Notice, "session ended"
         { connection: u64, listener: Arc<str>, source: String, client: Arc<str>, reason: SessionEnd, queries: Amount, found: Amount,
-          invalid: Amount, bytes_read: u64, bytes_written: u64, seconds: u64 }
+          limited: Amount, invalid: Amount, bytes_read: u64, bytes_written: u64, seconds: u64 }
     /// New configuration, keys and certificates are in service, and of each list what could be taken.
-    Reloaded = "reloaded", Notice, "reloaded" { by: String, lists: usize, list_faults: usize, lines: u64, milliseconds: u128 }
+    Reloaded = "reloaded", Notice, "reloaded"
+        { by: String, generation: u64, changes: usize, lists: usize, list_faults: usize, lines: u64, milliseconds: u128 }
+    /// One thing that a reload changed; one event each, told after [`Event::Reloaded`].
+    ReloadChanged = "reload-changed", Notice, "changed by the reload" { by: String, generation: u64, change: String }
     /// Nothing changed; one event a fault.
     ReloadFailed = "reload-failed", Error, "reload refused; the last good state stays in service" { by: String, fault: String }
     /// A socket could not be accepted.
     AcceptFailed = "accept-failed", Error, "could not accept a connection; trying again" { listener: Arc<str>, error: String }
+    /// A certificate or CRL file on the disk is another than the one in service.
+    PaperRenewed = "paper-renewed", Notice, "another file lies on the disk; reload to take it into service"
+        { path: String, days_left: String }
+    /// The system's clock was set, or the machine slept.
+    ClockJumped = "clock-jumped", Warning, "the clock jumped; times of records before and after do not compare" { seconds: i64 }
+    /// Sockets can be accepted again.
+    AcceptRestored = "accept-restored", Notice, "connections are accepted again" { listener: Arc<str>, failures: u64 }
     /// Something is well for now and will not stay so.
     Warned = "warning", Warning, "attention" { about: String }
     /// Records were lost before they could be written.

@@ -9,7 +9,7 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | 0, words: pure, no I/O | [`index`], [`protocol`], [`event`], [`normalise`], [`allowlist`], [`cipher_policy`], [`secret`] |
+//! | 0, words: pure, no I/O | [`index`], [`protocol`], [`event`], [`normalise`], [`allowlist`], [`proxy_header`], [`cipher_policy`], [`secret`] |
 //! | 1, meaning | [`config`], [`metrics`] |
 //! | 2, capabilities: know floors 0 and 1, not each other (tls may use identity) | [`dataset`], [`identity`], [`tls`], [`audit`] |
 //! | 3, the two ends of the wire | [`server`], [`client`] |
@@ -26,6 +26,8 @@ pub mod index;
 #[cfg(feature = "daemon")]
 pub mod normalise;
 pub mod protocol;
+#[cfg(feature = "daemon")]
+pub mod proxy_header;
 pub mod secret;
 
 #[cfg(feature = "daemon")]

@@ -31,13 +31,21 @@ counters! {
     refused_source, "refused_max_connections_per_source_total", "connections refused: too many of this source";
     refused_handshakes, "refused_max_handshakes_total", "connections refused: too many not yet identified";
     refused_source_handshakes, "refused_max_handshakes_per_source_total", "connections refused: too many of this source not yet identified";
+    refused_early, "refused_early_total", "connections refused by chance, as many were not yet identified";
+    refused_penalty, "refused_penalty_total", "connections refused: the source failed too often before";
+    refused_proxy, "refused_max_connections_per_proxy_total", "connections refused: too many of this trusted proxy";
+    refused_proxy_header, "refused_proxy_header_total", "connections of trusted proxies that did not say whom they speak for";
+    refused_proxy_not_trusted, "refused_proxy_not_trusted_total", "connections that sent a PROXY header and may not";
+    proxy_checks, "proxy_checks_total", "connections by which trusted proxies only looked whether the server is alive";
+    penalties, "penalties_total", "times that a source began to be refused for its failures";
     handshakes_failed, "handshakes_failed_total", "handshakes without proof of identity, or past their deadline";
     clients_denied, "clients_denied_total", "proven identities that are no client here";
     clients_admitted, "clients_admitted_total", "sessions begun";
     queries, "queries_total", "queries looked up";
     found, "queries_found_total", "queries answered STRING EXISTS";
     not_found, "queries_not_found_total", "queries answered STRING NOT FOUND";
-    query_errors, "queries_error_total", "queries answered ERROR for want of a right or a list";
+    query_errors, "queries_error_total", "queries answered ERROR for want of a right, a list, or a rate";
+    rate_limited, "queries_rate_limited_total", "queries answered ERROR: rate limited";
     invalid_empty, "requests_empty_total", "requests that were empty lines";
     invalid_nul, "requests_nul_total", "requests that held NUL";
     invalid_utf8, "requests_not_utf8_total", "requests that were not UTF-8";
@@ -46,6 +54,7 @@ counters! {
     bytes_written, "bytes_written_total", "bytes of answers";
     idle_ended, "sessions_ended_idle_total", "sessions ended: no whole request for the idle time";
     write_ended, "sessions_ended_write_deadline_total", "sessions ended: answers not read for the write deadline";
+    expired_ended, "sessions_ended_expired_total", "sessions ended: the time of the client or of its certificate was over";
     accept_errors, "accept_errors_total", "connections that the kernel could not hand over";
     reloads, "reloads_total", "reloads that took effect";
     reload_failures, "reload_failures_total", "reloads refused";
@@ -64,12 +73,14 @@ impl Metrics {
     pub fn note(&self, event: &Event) {
         match event {
             Event::Refused { reason, .. } => self.refused(*reason).add(1),
+            Event::PenaltyBegun { .. } => self.penalties.add(1),
             Event::HandshakeFailed { .. } => self.handshakes_failed.add(1),
             Event::ClientDenied { .. } => self.clients_denied.add(1),
             Event::ClientAdmitted { .. } => self.clients_admitted.add(1),
             Event::SessionEnded { reason, .. } => match reason {
                 crate::event::SessionEnd::Idle => self.idle_ended.add(1),
                 crate::event::SessionEnd::WriteDeadline => self.write_ended.add(1),
+                crate::event::SessionEnd::Expired => self.expired_ended.add(1),
                 _ => {}
             },
             Event::Reloaded { .. } => self.reloads.add(1),
@@ -90,6 +101,11 @@ impl Metrics {
             Refusal::MaxConnectionsPerSource => &self.refused_source,
             Refusal::MaxHandshakes => &self.refused_handshakes,
             Refusal::MaxHandshakesPerSource => &self.refused_source_handshakes,
+            Refusal::Early => &self.refused_early,
+            Refusal::Penalty => &self.refused_penalty,
+            Refusal::MaxConnectionsPerProxy => &self.refused_proxy,
+            Refusal::ProxyHeader => &self.refused_proxy_header,
+            Refusal::ProxyNotTrusted => &self.refused_proxy_not_trusted,
         }
     }
 }
@@ -124,7 +140,8 @@ mod tests {
     fn bounded_every_refusal_has_its_own_counter() {
         let metrics = Metrics::default();
         for (reason, word) in Refusal::WORDS {
-            metrics.note(&Event::Refused { listener: "l".into(), source: "s".into(), reason: *reason });
+            let (proxy, detail) = (String::new(), String::new());
+            metrics.note(&Event::Refused { listener: "l".into(), source: "s".into(), proxy, reason: *reason, detail });
             let name = format!("refused_{}_total", word.replace('-', "_"));
             let counted: Vec<_> = metrics.read().into_iter().filter(|(counter, ..)| *counter == name).collect();
             assert_eq!(counted.len(), 1, "{name}");

@@ -80,7 +80,7 @@ keyring = "here"
 #[test]
 fn every_element_of_an_array_is_told_at_its_own_line() {
     let text = GOOD.replace("[\"127.0.0.1\"]", "[\n\"x\",\n\"::1\",\n\"192.0.2.1/24\", 3]")
-        + "[[client]]\nname = \"a\"\npsk-identities = [\n\"i\",\n\"i\"]\ncertificates = [\n\"dns:x\",\n\"cn:x\"]\n\
+        + "[[client]]\nname = \"a\"\npsk-identities = [\n\"i\",\n\"i\"]\ncertificates = [\n\"dns:x\",\n\"ip:x\"]\n\
            [[client]]\nname = \"b\"\npsk-identities = [\n\"i\"]\ndatasets = [\n\"words\",\n\"wrods\"]\n";
     let places: Vec<_> = match config::parse(&text, Path::new(FILE)) {
         Ok(_) => Vec::new(),
@@ -91,7 +91,7 @@ fn every_element_of_an_array_is_told_at_its_own_line() {
     assert!(bad_range.0 == 7 && bad_range.1 == 1 && bad_range.2.contains("192.0.2.0/24"), "{bad_range:?}");
     // Client "a" has no meaning as long as one of its certificates has none, so nothing is compared with it.
     assert_eq!(told[0].0, 5);
-    assert_eq!(told[1..], [(7, 17, "3"), (20, 1, "\"cn:x\""), (27, 1, "\"wrods\"")]);
+    assert_eq!(told[1..], [(7, 17, "3"), (20, 1, "\"ip:x\""), (27, 1, "\"wrods\"")]);
 }
 
 #[test]
@@ -208,7 +208,19 @@ fn bounded_a_file_without_end_is_one_fault() {
 #[case::same_identity("[[client]]\nname = \"a\"\npsk-identities = [\"x\"]\n[[client]]\nname = \"b\"\npsk-identities = [\"x\"]", &["\"b\" psk-identities", "\"a\" has it already"])]
 #[case::same_certificate("[[client]]\nname = \"a\"\ncertificates = [\"dns:X\"]\n[[client]]\nname = \"b\"\ncertificates = [\"dns:x\"]", &["\"b\" certificates", "\"a\" has it already"])]
 #[case::identity("[[client]]\nname = \"a\"\npsk-identities = [\"x:y\"]", &["psk-identities"])]
-#[case::common_name("[[client]]\nname = \"a\"\ncertificates = [\"cn:x\"]", &["certificates", "subjectAltName"])]
+#[case::kind_of_name("[[client]]\nname = \"a\"\ncertificates = [\"ip:x\"]", &["certificates", "subjectAltName", "cn:NAME"])]
+#[case::rate("[[client]]\nname = \"a\"\nqueries-per-second = 0", &["queries-per-second", "found 0"])]
+#[case::burst_alone("[[client]]\nname = \"a\"\nburst = 5", &["burst", "without queries-per-second"])]
+#[case::networks("[[client]]\nname = \"a\"\nnetworks = []", &["networks", "an empty array"])]
+#[case::local_time("[[client]]\nname = \"a\"\nexpires = 2026-12-24T18:00:00", &["expires", "without its offset"])]
+#[case::no_day("[[client]]\nname = \"a\"\nexpires = \"2026-02-30\"", &["expires", "2026-02-30"])]
+#[case::never_there("[[client]]\nname = \"a\"\nnot-before = 2026-12-24\nexpires = 2026-12-24", &["expires", "behind not-before"])]
+#[case::enabled("[[client]]\nname = \"a\"\nenabled = \"yes\"", &["enabled", "true or false"])]
+#[case::no_penalty_ever("[penalties]\nenforce-from = \"20m\"", &["enforce-from", "longest"])]
+#[case::exempt("[penalties]\nexempt = [\"x\"]", &["exempt"])]
+#[case::early("[server]\nearly-refusal-from = 0", &["early-refusal-from", "percentage"])]
+#[case::proxies("trusted-proxies = [\"10.0.0.1/8\"]", &["trusted-proxies", "10.0.0.0/8"])]
+#[case::eku_without_certificates("require-client-eku = false", &["require-client-eku"])]
 #[case::digest("[[client]]\nname = \"a\"\ncertificates = [\"sha256:ab\"]", &["certificates"])]
 #[case::datasets("[[client]]\nname = \"a\"\ndatasets = \"words\"", &["datasets", "an array"])]
 #[case::not_sections("[client]\nname = \"a\"", &["[[client]]", "sections [[client]]"])]
@@ -219,6 +231,20 @@ fn one_fault_is_told_at_its_place(#[case] line: &str, #[case] words: &[&str]) {
     for word in words {
         assert!(found[0].contains(word), "{word} in {}", found[0]);
     }
+}
+
+#[rstest]
+#[case("2026-12-24", 1_798_070_400)]
+#[case("\"2026-12-24\"", 1_798_070_400)]
+#[case("2026-12-24T18:00:00Z", 1_798_135_200)]
+#[case("2026-12-24 18:00:00z", 1_798_135_200)]
+#[case("\"2026-12-24T18:00:00+01:00\"", 1_798_131_600)]
+#[case("2026-12-24T18:00:00.5-00:30", 1_798_137_000)]
+fn a_moment_is_read_as_it_was_meant(#[case] typed: &str, #[case] seconds: u64) {
+    let text = format!("{GOOD}[[client]]\nname = \"a\"\nexpires = {typed}\n");
+    let config = config::parse(&text, Path::new(FILE)).unwrap();
+    let expires = config.clients[0].expires.unwrap();
+    assert_eq!(expires.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(), seconds);
 }
 
 #[rstest]

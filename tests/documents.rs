@@ -21,7 +21,10 @@ fn every_promise_and_every_accident_names_a_test() {
     let (readme, model) = (read("README.md"), read("docs/threat-model.md"));
     let promises = table(&readme, "promise");
     assert_eq!(promises.len(), 7, "{promises:#?}");
-    for cells in [promises, table(&model, "promise"), table(&model, "an accident of others")].concat() {
+    for cells in
+        [promises, table(&model, "promise"), table(&model, "an accident of others"), table(&model, "published")]
+            .concat()
+    {
         assert!(!test_names(cells.last()).is_empty(), "no test stands in {cells:?}");
     }
 }
@@ -114,7 +117,9 @@ fn tests() -> Vec<String> {
             if let Some((_, after)) = line.split_once("#[case::") {
                 names.extend(after.split(['(', ']']).next().map(str::to_owned));
             }
-            is_test |= ["#[test]", "#[rstest]", "#[tokio::test"].iter().any(|mark| line.starts_with(mark));
+            is_test |= ["#[test]", "#[rstest]", "#[rstest::rstest]", "#[tokio::test"]
+                .iter()
+                .any(|mark| line.starts_with(mark));
             if let Some((_, after)) = line.split_once("fn ") {
                 names.extend(after.split(['(', '<']).next().filter(|_| is_test).map(str::to_owned));
                 is_test = false;

@@ -388,7 +388,7 @@ fn bounded_caps_refuse_without_tls_work_and_give_places_back(
 ) {
     let (folder, _) = furnish();
     let listeners = LISTENERS.replace("[\"127.0.0.1\"]", "[\"127.0.0.0/8\"]");
-    let mut daemon = Daemon::start(folder, &format!("[server]\n{caps}\n{listeners}{LISTS}"));
+    let mut daemon = Daemon::start(folder, &format!("[server]\nearly-refusal-from = 100\n{caps}\n{listeners}{LISTS}"));
     let address = daemon.address("psk");
     let held: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(address).unwrap()).collect();
     let from: IpAddr = from.parse().unwrap();

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// The rooms of every floor. A room uses only rooms on lower floors.
 const FLOORS: [&[&str]; 6] = [
-    &["index", "protocol", "event", "normalise", "allowlist", "cipher_policy", "secret"],
+    &["index", "protocol", "event", "normalise", "allowlist", "proxy_header", "cipher_policy", "secret"],
     &["config", "metrics"],
     &["dataset", "identity", "tls", "audit"],
     &["server", "client"],

@@ -104,6 +104,7 @@ mod tests {
             connection: 7,
             listener: "main".into(),
             source: "192.0.2.1:4".into(),
+            proxy: "none".into(),
             reason: "no proof".into(),
             identity: identity.into(),
         };
@@ -114,7 +115,7 @@ mod tests {
     fn a_record_reads_like_this() {
         assert_eq!(
             failed("mallory"),
-            "event=handshake-failed severity=warning connection=7 listener=main source=192.0.2.1:4 \
+            "event=handshake-failed severity=warning connection=7 listener=main source=192.0.2.1:4 proxy=none \
              reason=\"no proof\" identity=mallory message=\"handshake failed\""
         );
     }

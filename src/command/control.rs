@@ -2,7 +2,7 @@
 
 use crate::config;
 use crate::dataset::Summary;
-use crate::server::control::{Command, Reply, Status};
+use crate::server::control::{ClientStatus, Command, Reply, Status};
 use crate::server::reload::Outcome;
 use clap::{Parser, Subcommand};
 use std::io::{BufRead, BufReader, Write};
@@ -115,6 +115,9 @@ fn people_outcome(outcome: &Outcome) -> String {
     for fault in &outcome.faults {
         text += &format!("fault: {fault}\n");
     }
+    for change in &outcome.changes {
+        text += &format!("changed: {change}\n");
+    }
     for warning in &outcome.warnings {
         text += &format!("warning: {warning}\n");
     }
@@ -139,9 +142,16 @@ fn people_status(status: &Status) -> String {
         "linekeepd {} (pid {}), up {uptime}, generation {}\nconnections  {} of {}\n",
         status.version, status.pid, status.generation, status.connections, status.max_connections
     );
+    if status.penalised_sources > 0 {
+        text += &format!("penalties    {} sources are refused for a while\n", status.penalised_sources);
+    }
     text += "\nlisteners\n";
     for listener in &status.listeners {
         text += &format!("  {:<20} {:<12} {}\n", listener.name, listener.mode, listener.address);
+    }
+    if !status.clients.is_empty() {
+        text += "\nclients\n";
+        status.clients.iter().for_each(|client| text += &people_client(client));
     }
     text += "\nlists\n";
     status.lists.iter().for_each(|list| text += &people_list(list));
@@ -150,6 +160,24 @@ fn people_status(status: &Status) -> String {
         text += &format!("  {name:<48} {value}\n");
     }
     text
+}
+
+fn people_client(client: &ClientStatus) -> String {
+    let figures = &client.figures;
+    let moment = |at: u64| humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at));
+    let mut text = format!("  {:<20} {} connections, {} queries", client.name, figures.connections, figures.queries);
+    if figures.rate_limited > 0 {
+        text += &format!(" ({} over its rate)", figures.rate_limited);
+    }
+    text +=
+        &figures.last_seen.map_or(", not seen since the start".to_owned(), |at| format!(", last seen {}", moment(at)));
+    if !client.enabled {
+        text += ", disabled";
+    }
+    if let Some(at) = client.expires {
+        text += &format!(", until {}", moment(at));
+    }
+    text + "\n"
 }
 
 fn people_list(list: &Summary) -> String {

@@ -4,7 +4,7 @@
 use crate::allowlist;
 use crate::config::CertificateName;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -50,6 +50,7 @@ pub(super) fn shown(value: &DeValue<'_>) -> String {
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.as_str().to_owned(),
         DeValue::Boolean(yes) => yes.to_string(),
+        DeValue::Datetime(moment) => moment.to_string(),
         other => format!("a value of type {}", other.type_str()),
     };
     if text.chars().count() > MOST { text.chars().take(MOST).chain("...".chars()).collect() } else { text }
@@ -98,6 +99,36 @@ pub(super) fn time<const LEAST: u64, const MOST: u64>(value: &DeValue<'_>) -> Re
     let parsed = tame.then(|| humantime::parse_duration(typed).ok()).flatten();
     let limits = Duration::from_millis(LEAST)..=Duration::from_millis(MOST);
     parsed.filter(|time| limits.contains(time)).ok_or_else(|| wrong(value))
+}
+
+/// A moment: a TOML date, or date and time with offset, or the same as a string (RFC 3339). Local times are in doubt, and refused.
+pub(super) fn moment(value: &DeValue<'_>) -> Result<SystemTime, Wrong> {
+    let typed = match value {
+        DeValue::Datetime(moment) => moment.to_string(),
+        _ => text(value)?,
+    };
+    // A day alone, of ten characters.
+    let whole = if typed.len() == 10 { format!("{typed}T00:00:00Z") } else { typed.clone() };
+    let (local, offset) = match whole.rfind(['Z', '+', '-']).filter(|at| *at >= "2026-12-24T18:00:00".len()) {
+        Some(at) => whole.split_at(at),
+        None if whole.contains(':') => {
+            return Err(Wrong::found(format!("{typed:?}, without its offset; end it with Z for UTC")));
+        }
+        None => return Err(wrong(value)),
+    };
+    let local = humantime::parse_rfc3339(&format!("{local}Z")).map_err(|_| wrong(value))?;
+    let moved = match offset.strip_prefix(['+', '-']) {
+        None => Some(local),
+        Some(ahead) => ahead
+            .split_once(':')
+            .and_then(|(hours, minutes)| Some((hours.parse::<u8>().ok()?, minutes.parse::<u8>().ok()?)))
+            .filter(|(hours, minutes)| *hours < 24 && *minutes < 60)
+            .and_then(|(hours, minutes)| {
+                let ahead = Duration::from_secs(u64::from(hours) * 3600 + u64::from(minutes) * 60);
+                if offset.starts_with('+') { local.checked_sub(ahead) } else { local.checked_add(ahead) }
+            }),
+    };
+    moved.ok_or_else(|| wrong(value))
 }
 
 /// Bytes, from `LEAST` to 1024 TiB: a whole number, or one with a unit.
@@ -199,6 +230,8 @@ fn certificate_name(typed: &str) -> Option<CertificateName> {
     match kind {
         "dns" if plain => Some(CertificateName::Dns(name.to_ascii_lowercase())),
         "uri" if plain => Some(CertificateName::Uri(name.to_owned())),
+        // A name of people's: blanks belong to it.
+        "cn" if !name.is_empty() && !name.contains(char::is_control) => Some(CertificateName::Cn(name.to_owned())),
         "sha256" => {
             let digits: String = name.chars().filter(|letter| *letter != ':').collect();
             let secret = crate::secret::Secret::from_hex(&digits)?;

@@ -87,6 +87,14 @@ const CRL: Key<PathBuf> = Key {
     meaning: "Which of them are revoked, of every CA in a client's chain. Without it nobody is.",
     read: key::path,
 };
+const REQUIRE_CLIENT_EKU: Key<bool> = Key {
+    name: "require-client-eku",
+    default: Some("true"),
+    allowed: "true or false (modes certificate and either)",
+    meaning: "Whether a client's certificate has to say that it is for clients: extended key usage clientAuth (RFC 5280 section 4.2.1.12). \
+        With `false` one without that extension will do; one that is only for something else never does.",
+    read: key::boolean,
+};
 const KEYRING: Key<PathBuf> = Key {
     name: "keyring",
     default: None,
@@ -110,6 +118,15 @@ const ALLOW: Key<Vec<ipnet::IpNet>> = Key {
         `::/0` lets none of them in. Not for UNIX sockets.",
     read: key::ranges,
 };
+const TRUSTED_PROXIES: Key<Vec<ipnet::IpNet>> = Key {
+    name: "trusted-proxies",
+    default: None,
+    allowed: "an array of at least one address or range",
+    meaning: "Load balancers that say whom they speak for: each connection from here has to begin with a PROXY header (version 1 or 2, \
+        before TLS), and `allow`, penalties, caps per source, clients' `networks` and records go by the address in it. A proxy's own address need not be in `allow`. \
+        A PROXY header from anyone else is refused. Not for UNIX sockets.",
+    read: key::ranges,
+};
 const UNLISTED: Key<Unlisted> = Key {
     name: "unlisted",
     default: Some("\"refuse\""),
@@ -129,6 +146,7 @@ pub(super) const LISTENER: &[Described] = &[
     NAME.described(),
     ADDRESS.described(),
     ALLOW.described(),
+    TRUSTED_PROXIES.described(),
     TRANSPORT.described(),
     MODE.described(),
     PROFILE.described(),
@@ -137,6 +155,7 @@ pub(super) const LISTENER: &[Described] = &[
     PRIVATE_KEY.described(),
     CLIENT_CA.described(),
     CRL.described(),
+    REQUIRE_CLIENT_EKU.described(),
     CLIENT.described(),
     UNLISTED.described(),
     QUERIES.described(),
@@ -193,10 +212,17 @@ pub(super) fn listener(table: &Table<'_, '_>, folder: &Path, faults: &mut Gather
         None if table.place_of(&ADDRESS).is_some() => table.optional(&ALLOW, faults).map(|allow| allow.value),
         Some(Address::Tcp(_)) | None => table.value(&ALLOW, faults),
     };
+    if let Some(Bind::Unix { .. }) = bind {
+        table.forbid(&TRUSTED_PROXIES, "whoever may connect to a UNIX socket is known by the kernel's word", faults);
+    }
+    let trusted_proxies = table.optional(&TRUSTED_PROXIES, faults);
+    let proxies_readable = trusted_proxies.is_some() || table.place_of(&TRUSTED_PROXIES).is_none();
     let protection = protection(table, bind.as_ref(), folder, faults);
     let unlisted = table.value(&UNLISTED, faults);
     let text = table.value(&QUERIES, faults);
     let (name, address) = (name?, address?);
+    // A `trusted-proxies` that cannot be read must not turn proxies into clients.
+    proxies_readable.then_some(())?;
     Some(Placed {
         name_at: name.at.unwrap_or(table.at),
         address_at: address.at.unwrap_or(table.at),
@@ -204,6 +230,7 @@ pub(super) fn listener(table: &Table<'_, '_>, folder: &Path, faults: &mut Gather
             name: name.value.into(),
             bind: bind?,
             allow: Allowlist::new(allow?),
+            trusted_proxies: Allowlist::new(trusted_proxies.map(|ranges| ranges.value).unwrap_or_default()),
             protection: protection?,
             unlisted: unlisted?,
             text: text?,
@@ -277,6 +304,7 @@ fn mode(table: &Table<'_, '_>, folder: &Path, faults: &mut Gathering<'_>) -> Opt
             forbid_keyring(table, "mode none asks for no proof", faults);
             table.forbid(&CLIENT_CA, "mode none asks for no certificate", faults);
             table.forbid(&CRL, "mode none asks for no certificate", faults);
+            table.forbid(&REQUIRE_CLIENT_EKU, "mode none asks for no certificate", faults);
             forbid_unlisted(table, faults);
             let (server, client) = (server(table, folder, faults), table.value(&CLIENT, faults));
             Some(Mode::None { server: server?, client: client?.into() })
@@ -292,7 +320,8 @@ fn server(table: &Table<'_, '_>, folder: &Path, faults: &mut Gathering<'_>) -> O
 fn trust(table: &Table<'_, '_>, folder: &Path, faults: &mut Gathering<'_>) -> Option<ClientTrust> {
     let client_ca = table.value(&CLIENT_CA, faults);
     let crl = table.optional(&CRL, faults).map(|crl| folder.join(crl.value));
-    Some(ClientTrust { client_ca: folder.join(client_ca?), crl })
+    let require_client_eku = table.value(&REQUIRE_CLIENT_EKU, faults);
+    Some(ClientTrust { client_ca: folder.join(client_ca?), crl, require_client_eku: require_client_eku? })
 }
 
 fn forbid_keyring(table: &Table<'_, '_>, why: &str, faults: &mut Gathering<'_>) {
@@ -303,6 +332,7 @@ fn forbid_certificates(table: &Table<'_, '_>, why: &str, faults: &mut Gathering<
     for key in [&CERTIFICATE, &PRIVATE_KEY, &CLIENT_CA, &CRL] {
         table.forbid(key, why, faults);
     }
+    table.forbid(&REQUIRE_CLIENT_EKU, why, faults);
 }
 
 fn forbid_unlisted(table: &Table<'_, '_>, faults: &mut Gathering<'_>) {

@@ -8,6 +8,7 @@ mod fault;
 mod key;
 mod listener;
 mod parse;
+mod penalties;
 mod reference;
 mod sections;
 mod table;
@@ -27,7 +28,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Where the configuration is when nobody says.
 pub const DEFAULT_FILE: &str = "/etc/linekeep/linekeep.toml";
@@ -40,6 +41,8 @@ pub const MAX_FILES: usize = 4096;
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[penalties]`
+    pub penalties: Penalties,
     /// `[log]`
     pub log: Log,
     /// `[audit]`
@@ -67,6 +70,12 @@ pub struct Server {
     pub max_handshakes: usize,
     /// The same, of one source.
     pub max_handshakes_per_source: usize,
+    /// Connections of one trusted proxy.
+    pub max_connections_per_proxy: usize,
+    /// From how many percent of `max_handshakes` on some are refused by chance.
+    pub early_refusal_from: u8,
+    /// How many percent of them there; it grows to all of them at `max_handshakes`.
+    pub early_refusal_chance: u8,
     /// The kernel's queue of connections not yet accepted (listen(2)).
     pub backlog: u32,
     /// From accept to identified.
@@ -81,6 +90,25 @@ pub struct Server {
     pub max_query_bytes: usize,
     /// Memory ceiling: bytes that the indexes of all lists may take, old and new generation together.
     pub max_index_bytes: u64,
+}
+
+/// `[penalties]`: what failed logins and slow handshakes cost a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Penalties {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// For an identity or certificate that proves nothing.
+    pub failed_login: Duration,
+    /// For a connection that shows none.
+    pub no_login: Duration,
+    /// For a handshake that is not done by its deadline.
+    pub slow_handshake: Duration,
+    /// From how much on a source is turned away.
+    pub enforce_from: Duration,
+    /// More never gathers.
+    pub longest: Duration,
+    /// Who gets none.
+    pub exempt: Allowlist,
 }
 
 /// `[log]`: where events are told.
@@ -116,6 +144,8 @@ pub struct Listener {
     pub bind: Bind,
     /// Who may connect at all. Not asked for on a UNIX socket, whose file mode decides.
     pub allow: Allowlist,
+    /// Who speaks for others: connections from here begin with a PROXY header.
+    pub trusted_proxies: Allowlist,
     /// How it protects and identifies.
     pub protection: Protection,
     /// What to do with a proven identity that no `[[client]]` names.
@@ -220,6 +250,8 @@ pub struct ClientTrust {
     pub client_ca: PathBuf,
     /// PEM file of CRLs, of every CA in a client's chain; `None` checks no revocation.
     pub crl: Option<PathBuf>,
+    /// Whether a client's certificate has to say that it is for clients (extended key usage).
+    pub require_client_eku: bool,
 }
 
 /// What to do with a proven identity that no `[[client]]` names.
@@ -334,9 +366,30 @@ pub struct Client {
     pub certificates: Vec<CertificateName>,
     /// The datasets that it may ask; `None` means every one.
     pub datasets: Option<Vec<Arc<str>>>,
+    /// Where it may come from; `None` means anywhere that the listener lets in.
+    pub networks: Option<Allowlist>,
+    /// How fast it may ask, over all its connections.
+    pub rate: Option<Rate>,
+    /// Its connections at a time.
+    pub max_connections: Option<usize>,
+    /// It may not come before.
+    pub not_before: Option<SystemTime>,
+    /// From then on it may not be here.
+    pub expires: Option<SystemTime>,
+    /// Whether it may come at all.
+    pub enabled: bool,
 }
 
-/// How a certificate is recognised. Common names are not: they are not unique by any rule (RFC 6125 section 2.3).
+/// Queries over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run.
+    pub per_second: u64,
+    /// At once, after a pause.
+    pub burst: u64,
+}
+
+/// How a certificate is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CertificateName {
     /// `dns:NAME`, a subjectAltName of type dNSName, lower case.
@@ -345,6 +398,8 @@ pub enum CertificateName {
     Uri(String),
     /// `sha256:HEX`, the SHA-256 of the certificate's DER.
     Sha256([u8; 32]),
+    /// `cn:NAME`, the subject's only common name. Not unique by any rule (RFC 6125 section 2.3), so only where it is asked for.
+    Cn(String),
 }
 
 impl fmt::Display for CertificateName {
@@ -352,6 +407,7 @@ impl fmt::Display for CertificateName {
         match self {
             CertificateName::Dns(name) => write!(f, "dns:{name}"),
             CertificateName::Uri(uri) => write!(f, "uri:{uri}"),
+            CertificateName::Cn(name) => write!(f, "cn:{name}"),
             CertificateName::Sha256(digest) => {
                 f.write_str("sha256:")?;
                 digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

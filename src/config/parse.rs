@@ -7,7 +7,7 @@ use super::fault::{Fault, Faults, Gathering};
 use super::key::Described;
 use super::listener::{self, Placed};
 use super::table::{Table, did_you_mean};
-use super::{Bind, Config, Control, Dataset, sections};
+use super::{Bind, Config, Control, Dataset, penalties, sections};
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::fs::File;
@@ -74,7 +74,7 @@ fn parse_in(text: &str, file: &Path, folder: &Path) -> Result<Config, Faults> {
     }
 }
 
-const SECTIONS: [&str; 7] = ["server", "log", "audit", "control", "listener", "dataset", "client"];
+const SECTIONS: [&str; 8] = ["server", "penalties", "log", "audit", "control", "listener", "dataset", "client"];
 
 fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Option<Config> {
     for key in document.keys() {
@@ -84,6 +84,7 @@ fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Op
         }
     }
     let server = once(document, "server", sections::SERVER, faults, sections::server);
+    let penalties = once(document, "penalties", penalties::PENALTIES, faults, penalties::penalties);
     let log = once(document, "log", sections::LOG, faults, |table, faults| sections::log(table, folder, faults));
     let audit = once(document, "audit", audit::AUDIT, faults, |table, faults| audit::audit(table, folder, faults));
     let control =
@@ -101,6 +102,7 @@ fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Op
     compare_clients(&clients, &dataset_names(document), faults);
     Some(Config {
         server: server?,
+        penalties: penalties?,
         log: log?,
         audit: audit?,
         control: control?,

@@ -1,12 +1,13 @@
 //! The configuration reference, made from the same definitions that read the file.
 
 use super::key::Described;
-use super::{audit, client, dataset, listener, sections};
+use super::{audit, client, dataset, listener, penalties, sections};
 use std::fmt::Write;
 
 /// A section, and what it is for.
-const SECTIONS: [(&str, &str, &[Described]); 7] = [
+const SECTIONS: [(&str, &str, &[Described]); 8] = [
     ("[server]", "Limits that hold for all listeners together. May be left out.", sections::SERVER),
+    ("[penalties]", "What failed logins and slow handshakes cost a source. May be left out.", penalties::PENALTIES),
     ("[log]", "Where events are told. May be left out.", sections::LOG),
     ("[audit]", "The trail, and what is recorded of queries. May be left out.", audit::AUDIT),
     ("[control]", "The socket of `linekeepctl`. May be left out.", sections::CONTROL),

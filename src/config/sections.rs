@@ -46,6 +46,27 @@ const MAX_HANDSHAKES_PER_SOURCE: Key<u64> = Key {
     meaning: "Of these, at most so many from one source.",
     read: key::number::<1, 1_000_000>,
 };
+const MAX_CONNECTIONS_PER_PROXY: Key<u64> = Key {
+    name: "max-connections-per-proxy",
+    default: Some("1024"),
+    allowed: "a whole number from 1 to max-connections",
+    meaning: "Connections of one trusted proxy at a time, whomever it speaks for. The caps per source count whom it speaks for.",
+    read: key::number::<1, 1_000_000>,
+};
+const EARLY_REFUSAL_FROM: Key<u64> = Key {
+    name: "early-refusal-from",
+    default: Some("50"),
+    allowed: "a percentage from 1 to 100; 100 refuses nobody early",
+    meaning: "From how much of max-handshakes on new connections are refused by chance (as sshd's `MaxStartups`): a flood then         cannot keep everybody else out for certain.",
+    read: key::number::<1, 100>,
+};
+const EARLY_REFUSAL_CHANCE: Key<u64> = Key {
+    name: "early-refusal-chance",
+    default: Some("30"),
+    allowed: "a percentage from 0 to 100",
+    meaning: "How many of them are refused at that point. The chance grows to all at max-handshakes.",
+    read: key::number::<0, 100>,
+};
 const BACKLOG: Key<u64> = Key {
     name: "backlog",
     default: Some("512"),
@@ -105,6 +126,9 @@ pub(super) const SERVER: &[Described] = &[
     MAX_CONNECTIONS_PER_SOURCE.described(),
     MAX_HANDSHAKES.described(),
     MAX_HANDSHAKES_PER_SOURCE.described(),
+    MAX_CONNECTIONS_PER_PROXY.described(),
+    EARLY_REFUSAL_FROM.described(),
+    EARLY_REFUSAL_CHANCE.described(),
     BACKLOG.described(),
     HANDSHAKE_DEADLINE.described(),
     IDLE_TIMEOUT.described(),
@@ -121,7 +145,10 @@ pub(super) fn server(table: &Table<'_, '_>, faults: &mut Gathering<'_>) -> Optio
     let per_source = count(&MAX_CONNECTIONS_PER_SOURCE);
     let handshakes = count(&MAX_HANDSHAKES);
     let handshakes_per_source = count(&MAX_HANDSHAKES_PER_SOURCE);
+    let per_proxy = count(&MAX_CONNECTIONS_PER_PROXY);
     let query = count(&MAX_QUERY_BYTES);
+    let early_refusal_from = table.value(&EARLY_REFUSAL_FROM, faults);
+    let early_refusal_chance = table.value(&EARLY_REFUSAL_CHANCE, faults);
     let mut time = |key| table.value::<Duration>(key, faults);
     let handshake_deadline = time(&HANDSHAKE_DEADLINE);
     let idle_timeout = time(&IDLE_TIMEOUT);
@@ -131,6 +158,7 @@ pub(super) fn server(table: &Table<'_, '_>, faults: &mut Gathering<'_>) -> Optio
     let max_index_bytes = table.value(&MAX_INDEX_BYTES, faults);
     for (small, small_key, large, large_key) in [
         (per_source, &MAX_CONNECTIONS_PER_SOURCE, connections, &MAX_CONNECTIONS),
+        (per_proxy, &MAX_CONNECTIONS_PER_PROXY, connections, &MAX_CONNECTIONS),
         (handshakes, &MAX_HANDSHAKES, connections, &MAX_CONNECTIONS),
         (handshakes_per_source, &MAX_HANDSHAKES_PER_SOURCE, handshakes, &MAX_HANDSHAKES),
     ] {
@@ -158,6 +186,9 @@ pub(super) fn server(table: &Table<'_, '_>, faults: &mut Gathering<'_>) -> Optio
         max_connections_per_source: fit(per_source?, connections?),
         max_handshakes: handshakes.0,
         max_handshakes_per_source: fit(handshakes_per_source?, handshakes),
+        max_connections_per_proxy: fit(per_proxy?, connections?),
+        early_refusal_from: u8::try_from(early_refusal_from?).unwrap_or(100),
+        early_refusal_chance: u8::try_from(early_refusal_chance?).unwrap_or(0),
         backlog: u32::try_from(backlog?).unwrap_or(u32::MAX),
         handshake_deadline: handshake_deadline?,
         idle_timeout: idle_timeout?,

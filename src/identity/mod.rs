@@ -34,6 +34,8 @@ pub struct CertificateNames {
     pub uris: Vec<String>,
     /// SHA-256 of the DER.
     pub sha256: [u8; 32],
+    /// The subject's common name, if it has just one.
+    pub common_name: Option<String>,
 }
 
 /// Longest alternative name that serves as a client's name, in bytes.

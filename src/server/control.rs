@@ -1,14 +1,16 @@
 //! The control socket of `linekeepctl`: one JSON line asks, one JSON line answers. Root, the daemon's own user, and
 //! whoever the socket's group and mode let connect.
 
+use super::accounts::Figures;
 use super::reload::{Outcome, Request};
 use super::shared::Shared;
+use crate::config;
 use crate::dataset::Summary;
 use crate::event::Event;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -51,12 +53,30 @@ pub struct Status {
     pub connections: u64,
     /// The most connections that may be open.
     pub max_connections: usize,
+    /// Sources that are turned away for a while, for failed logins and slow handshakes.
+    pub penalised_sources: usize,
     /// The listeners.
     pub listeners: Vec<ListenerStatus>,
+    /// The clients that the configuration lists.
+    pub clients: Vec<ClientStatus>,
     /// The lists in service.
     pub lists: Vec<Summary>,
     /// Counters by name.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// One client.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClientStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it may come at all.
+    pub enabled: bool,
+    /// When its time is over, in seconds since 1970.
+    pub expires: Option<u64>,
+    /// What it does.
+    #[serde(flatten)]
+    pub figures: Figures,
 }
 
 /// One listener.
@@ -165,9 +185,23 @@ impl Control {
             generation: state.epoch,
             connections: self.shared.metrics.open.value(),
             max_connections: state.config.server.max_connections,
+            penalised_sources: self.shared.penalised(),
             listeners: state.config.listeners.iter().zip(&self.addresses).map(listener).collect(),
+            clients: state.config.clients.iter().map(|listed| self.client(listed)).collect(),
             lists: state.lists.summary(),
             counters: self.shared.metrics.read().into_iter().map(|(name, _, value)| (name.to_owned(), value)).collect(),
+        }
+    }
+}
+
+impl Control {
+    fn client(&self, listed: &config::Client) -> ClientStatus {
+        let unix = |moment: SystemTime| moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        ClientStatus {
+            name: listed.name.to_string(),
+            enabled: listed.enabled,
+            expires: listed.expires.map(unix),
+            figures: self.shared.accounts.figures(&listed.name),
         }
     }
 }

@@ -1,20 +1,16 @@
 //! Listening sockets: bound before any thread starts, accepted by one loop each on the accepting thread.
 
-use super::admission::{Admission, Source};
-use super::connection;
-use super::shared::Shared;
+use super::admission::Source;
+use super::connection::{self, Doorkeeper};
 use super::wire::Accepted;
-use super::workers::Workers;
 use crate::config::{self, Bind};
 use crate::event::Event;
 use rustix::io::Errno;
-use std::cell::RefCell;
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
@@ -197,27 +193,30 @@ impl BoundControl {
 ///
 /// # Errors
 /// Only when the runtime cannot watch the socket at all.
-pub async fn accept(
-    bound: Bound,
-    listener: usize,
-    admission: Rc<RefCell<Admission>>,
-    workers: Rc<Workers>,
-    shared: Arc<Shared>,
-) -> io::Result<()> {
+pub async fn accept(bound: Bound, listener: usize, keeper: Doorkeeper) -> io::Result<()> {
+    let shared = Arc::clone(&keeper.shared);
     let socket = Accepting::new(bound.socket)?;
     let mut patience = Patience::default();
+    let mut reserve = Reserve::new();
     loop {
         match socket.next().await {
             Ok((accepted, source)) => {
+                if patience.was_tried() {
+                    let (listener, failures) = (shared.listener_name(listener), u64::from(patience.failures));
+                    shared.teller.tell(Event::AcceptRestored { listener, failures });
+                }
                 patience = Patience::default();
-                connection::arrive(accepted, source, listener, &mut admission.borrow_mut(), &workers, &shared);
+                connection::arrive(accepted, source, listener, &keeper);
             }
             Err(error) => {
                 shared.metrics.accept_errors.add(1);
                 let pause = patience.after(&error);
                 if patience.is_news() {
-                    let listener = Arc::clone(&shared.state.load().doors[listener].listener.name);
+                    let listener = shared.listener_name(listener);
                     shared.teller.tell(Event::AcceptFailed { listener, error: error.to_string() });
+                }
+                if is_out_of_descriptors(&error) {
+                    reserve.close_one(&socket);
                 }
                 if let Some(pause) = pause {
                     tokio::time::sleep(pause).await;
@@ -267,10 +266,37 @@ fn tune(stream: &TcpStream) {
     let _ = rustix::net::sockopt::set_tcp_keepidle(stream, KEEPALIVE);
 }
 
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+/// A descriptor held back for when there are no others: whoever waits at the door then is closed at once, instead of
+/// waiting for an answer that nobody can give.
+struct Reserve(Option<std::fs::File>);
+
+impl Reserve {
+    fn new() -> Reserve {
+        Reserve(std::fs::File::open("/dev/null").ok())
+    }
+
+    /// Accepts one connection in the reserve's place and closes it.
+    fn close_one(&mut self, socket: &Accepting) {
+        self.0 = None;
+        let accepted = match socket {
+            Accepting::Tcp(listener) => rustix::net::accept(listener),
+            Accepting::Unix(listener, _) => rustix::net::accept(listener),
+        };
+        drop(accepted);
+        *self = Reserve::new();
+    }
+}
+
 /// How long to wait after errors of accept(2), by their kind.
 #[derive(Default)]
 struct Patience {
     failures: u32,
+    /// Whether one of them was for want of something here.
+    ours: bool,
 }
 
 impl Patience {
@@ -297,8 +323,14 @@ impl Patience {
         if Errno::from_io_error(error).is_some_and(|errno| of_the_peer.contains(&errno)) {
             return None;
         }
+        self.ours = true;
         let doubled = Self::FIRST.saturating_mul(1 << self.failures.saturating_sub(1).min(8));
         Some(doubled.min(Self::LONGEST))
+    }
+
+    /// Whether the last call failed, for want of something here.
+    fn was_tried(&self) -> bool {
+        self.failures > 0 && self.ours
     }
 
     /// Whether this failure deserves a record: the first of a row, then every hundredth.

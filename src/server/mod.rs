@@ -2,24 +2,33 @@
 //!
 //! To follow one query, open [`connection`]. [`run`] is the table of contents.
 
+pub mod accounts;
 pub mod admission;
 pub mod connection;
 pub mod control;
+mod difference;
 mod explain;
+mod introduction;
 pub mod listener;
+pub mod penalties;
 mod recording;
 pub mod reload;
 pub mod session;
 pub mod shared;
+mod standing;
 pub mod state;
+mod tally;
+mod vigil;
 pub mod wire;
 pub mod workers;
 
 use crate::config::{Bind, Config, Protection};
 use crate::event::{Event, Teller};
 use crate::metrics::Metrics;
+use accounts::Accounts;
 use admission::Admission;
 use arc_swap::ArcSwap;
+use connection::Doorkeeper;
 use control::Control;
 use listener::{Bound, BoundControl};
 use reload::{Reloader, Request};
@@ -28,7 +37,7 @@ use state::State;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 use workers::Workers;
@@ -68,13 +77,23 @@ pub async fn run(
 ) -> io::Result<()> {
     let Beginning { state, sockets, control, teller, metrics } = beginning;
     let threads = state.config.server.threads;
-    let calls = watch::Sender::new(Call { stopping: false, epoch: state.epoch });
+    let calls = watch::Sender::new(Call { stopping: false, epoch: state.epoch, jumps: 0 });
     let state = ArcSwap::from_pointee(state);
-    let shared = Arc::new(Shared { state, metrics, teller, calls, since: Instant::now() });
+    let penalties = Mutex::default();
+    let shared = Arc::new(Shared {
+        state,
+        metrics,
+        teller,
+        penalties,
+        accounts: Accounts::default(),
+        calls,
+        since: Instant::now(),
+    });
     let workers = Rc::new(Workers::start(threads, &shared)?);
     let (reloads, requests) = mpsc::channel(reload::WAITING);
 
     let reloading = tokio::spawn(reload::serve(requests, Arc::new(reloader(Arc::clone(&shared)))));
+    let watching = tokio::spawn(vigil::keep(Arc::clone(&shared)));
     let addresses: Vec<_> = sockets.iter().map(|socket| socket.address.clone()).collect();
     let accepting = accept_all(sockets, &workers, &shared);
     let controlling = control_all(control, &addresses, &shared, &reloads)?;
@@ -96,6 +115,7 @@ pub async fn run(
     }
     drop(controlling);
     reloading.abort();
+    watching.abort();
     shared.stop();
     let cut_connections = drain(workers).await;
     shared.teller.tell(Event::Stopped { cut_connections });
@@ -108,10 +128,8 @@ fn accept_all(
     shared: &Arc<Shared>,
 ) -> Vec<tokio::task::JoinHandle<io::Result<()>>> {
     let admission = Rc::new(RefCell::new(Admission::default()));
-    let accept = |(listener, bound)| {
-        let (admission, workers, shared) = (Rc::clone(&admission), Rc::clone(workers), Arc::clone(shared));
-        tokio::task::spawn_local(listener::accept(bound, listener, admission, workers, shared))
-    };
+    let keeper = Doorkeeper { admission, workers: Rc::downgrade(workers), shared: Arc::clone(shared) };
+    let accept = |(listener, bound)| tokio::task::spawn_local(listener::accept(bound, listener, keeper.clone()));
     sockets.into_iter().enumerate().map(accept).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Reload: everything is read anew and built aside, then swapped in one step. Any fault, and nothing changes; but for lists
 //! whose files went bad: they stay as they were, are told, and hold nothing up.
 
+use super::difference;
 use super::shared::Shared;
 use super::state::{Doors, State};
 use crate::config::{self, Config};
@@ -32,6 +33,8 @@ pub struct Outcome {
     pub reloaded: bool,
     /// Every fault. Of a reload that took effect: lists that could not be taken as they are; each stays as it was.
     pub faults: Vec<String>,
+    /// What it changed, a sentence each; empty where nothing did, or where it was refused.
+    pub changes: Vec<String>,
     /// What is well for now and will not stay so.
     pub warnings: Vec<String>,
     /// Lines in service now.
@@ -47,6 +50,9 @@ pub struct Request {
     /// Where the outcome goes; nobody may be listening.
     pub reply: oneshot::Sender<Outcome>,
 }
+
+/// Changes that get a record of their own.
+const TOLD_CHANGES: usize = 100;
 
 /// Reloads that wait at most; more is refused as busy.
 pub const WAITING: usize = 16;
@@ -77,23 +83,36 @@ impl Reloader {
     #[must_use]
     pub fn reload(&self, by: &str) -> Outcome {
         let begun = Instant::now();
+        let before = self.shared.state.load_full();
+        let lists_before = before.lists.summary();
         let built = self.build();
         let milliseconds = begun.elapsed().as_millis();
         let reloaded = built.is_ok();
-        let (faults, warnings) = match built {
+        let (faults, changes, warnings) = match built {
             Ok(Built { state, faults, warnings }) => {
-                let (lists, lines) = (state.lists.len(), state.lists.lines());
+                let changes = difference::between(&before, &lists_before, &state);
+                let (lists, lines, generation) = (state.lists.len(), state.lists.lines(), state.epoch);
                 self.shared.enter(state);
                 let list_faults = faults.len();
-                self.tell(Event::Reloaded { by: by.into(), lists, list_faults, lines, milliseconds });
-                (faults, warnings)
+                let count = changes.len();
+                self.tell(Event::Reloaded {
+                    by: by.into(),
+                    generation,
+                    changes: count,
+                    lists,
+                    list_faults,
+                    lines,
+                    milliseconds,
+                });
+                self.tell_changes(by, generation, &changes);
+                (faults, changes, warnings)
             }
             Err(faults) => {
                 self.shared.metrics.reload_failures.add(1);
                 for fault in &faults {
                     self.tell(Event::ReloadFailed { by: by.into(), fault: fault.clone() });
                 }
-                (faults, Vec::new())
+                (faults, Vec::new(), Vec::new())
             }
         };
         for about in &warnings {
@@ -102,9 +121,21 @@ impl Reloader {
         Outcome {
             reloaded,
             faults,
+            changes,
             warnings,
             lines: self.shared.state.load().lists.lines(),
             milliseconds: u64::try_from(milliseconds).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// A record each, as many as anybody will read; the count of all stands in the record of the reload.
+    fn tell_changes(&self, by: &str, generation: u64, changes: &[String]) {
+        for change in changes.iter().take(TOLD_CHANGES) {
+            self.tell(Event::ReloadChanged { by: by.into(), generation, change: change.clone() });
+        }
+        if let Some(more) = changes.len().checked_sub(TOLD_CHANGES).filter(|more| *more > 0) {
+            let change = format!("and {more} more");
+            self.tell(Event::ReloadChanged { by: by.into(), generation, change });
         }
     }
 

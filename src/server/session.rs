@@ -1,16 +1,19 @@
 //! A session: an identified client asks, every request gets its answer in order, and one read's answers leave in one write.
 //! Knows the protocol, the lists and the deadlines; who the client is was settled before.
 
+use super::accounts::Place;
 use super::explain;
 use super::recording::{Kept, Recording};
 use super::shared::Shared;
+use super::standing::Standing;
 use super::state::{Presented, State};
+use super::tally::Tally;
 use super::wire::Conversation;
 use crate::config;
 use crate::dataset::{Scratch, Selection};
 use crate::event::{Amount, Event, Receipt, SessionEnd};
 use crate::identity::Client;
-use crate::protocol::{Answer, Decoder, Explained, Form, Invalid, Reason, Request};
+use crate::protocol::{Answer, Decoder, Explained, Form, Reason, Request};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -31,6 +34,8 @@ pub struct Admitted {
     pub connection: u64,
     /// Who it is and what it may ask.
     pub client: Client,
+    /// Its place among the connections of its client.
+    pub place: Place,
     /// What it showed, to be judged again after a reload.
     pub presented: Presented,
     /// The generation that let it in. If a newer one came since, the session is judged anew before its first answer.
@@ -67,14 +72,12 @@ async fn part<S: Conversation>(stream: &mut S) {
 struct Session<'a> {
     shared: &'a Shared,
     connection: u64,
-    client: Arc<str>,
-    presented: Presented,
+    standing: Standing,
     begun: Instant,
     /// Why it ended; until it knows better, that it was cut off where it stood.
     end: SessionEnd,
-    /// The generation that `selection` belongs to. The generation itself is not held while waiting for the peer:
-    /// an idle session must not keep an old one in memory.
-    epoch: u64,
+    /// Whether a call came while answers were being written.
+    called: bool,
     form: Form,
     selection: Selection,
     scratch: Scratch,
@@ -84,6 +87,7 @@ struct Session<'a> {
     last_request: Instant,
     queries: u64,
     found: u64,
+    limited: u64,
     invalid: u64,
     bytes_read: u64,
     bytes_written: u64,
@@ -99,7 +103,7 @@ enum Turn {
 
 impl<'a> Session<'a> {
     fn new(admitted: Admitted, shared: &'a Shared) -> Session<'a> {
-        let Admitted { connection, client, presented, epoch, form, recorded } = admitted;
+        let Admitted { connection, client, place, presented, epoch, form, recorded } = admitted;
         let state = shared.state.load();
         let limits = state.config.server.clone();
         let (source, name) = (presented.source.to_string().into(), Arc::clone(client.name()));
@@ -109,19 +113,19 @@ impl<'a> Session<'a> {
             shared,
             connection,
             selection: state.lists.select(client.datasets()),
+            standing: Standing::new(client, presented, place, epoch, shared),
             scratch: Scratch::default(),
             decoder: Decoder::new(limits.max_query_bytes, text),
             answers: Vec::new(),
             last_request: Instant::now(),
             begun: Instant::now(),
             end: SessionEnd::CutAtStop,
-            client: Arc::clone(client.name()),
-            epoch,
+            called: false,
             form,
-            presented,
             limits,
             queries: 0,
             found: 0,
+            limited: 0,
             invalid: 0,
             bytes_read: 0,
             bytes_written: 0,
@@ -132,33 +136,34 @@ impl<'a> Session<'a> {
     /// Serves turns until there is a reason to end; the error is that reason.
     async fn turns<S: Conversation>(&mut self, stream: &mut S) -> Result<(), SessionEnd> {
         let mut calls = self.shared.calls.subscribe();
-        let mut idle = pin!(sleep_until(self.last_request + self.limits.idle_timeout));
+        let mut idle = pin!(sleep_until(self.patience()));
         loop {
-            let epoch = self.epoch;
-            let mut called = pin!(calls.wait_for(move |call| call.stopping || call.epoch != epoch));
+            let mut called = pin!(calls.wait_for(self.standing.is_called()));
+            self.called = false;
             while self.turn(stream, called.as_mut(), idle.as_mut()).await? {}
             if self.shared.calls.borrow().stopping {
                 return Err(SessionEnd::ShuttingDown);
             }
-            self.follow_reload(&self.shared.state.load())?;
+            self.follow(&self.shared.state.load())?;
+            idle.as_mut().reset(self.patience());
         }
     }
 
-    /// One turn: read, answer, write. `false` when a call came instead of requests.
+    /// One turn: read, answer, write. `false` when a call came.
     async fn turn<S: Conversation>(
         &mut self,
         stream: &mut S,
-        called: Pin<&mut impl Future>,
+        mut called: Pin<&mut impl Future>,
         idle: Pin<&mut Sleep>,
     ) -> Result<bool, SessionEnd> {
-        let Some(waited) = self.read(stream, called, idle).await? else { return Ok(false) };
+        let Some(waited) = self.read(stream, called.as_mut(), idle).await? else { return Ok(false) };
         let turn = match self.form {
             Form::Plain => self.answer().await?,
-            Form::Explained => self.explain(stream).await?,
+            Form::Explained => self.explain(stream, called.as_mut()).await?,
         };
         // An answer may have waited for files: whoever lost the right to it meanwhile does not get it.
-        self.follow_reload(&self.shared.state.load())?;
-        self.write(stream).await?;
+        self.follow(&self.shared.state.load())?;
+        self.write(stream, called).await?;
         match turn {
             Turn::GoOn => {}
             Turn::TooLong => return Err(SessionEnd::QueryTooLong),
@@ -169,7 +174,12 @@ impl<'a> Session<'a> {
             // More was there at once: let the other sessions of this thread have their turn first.
             tokio::task::yield_now().await;
         }
-        Ok(true)
+        Ok(!self.called)
+    }
+
+    /// Until when this session waits for its peer.
+    fn patience(&self) -> Instant {
+        self.standing.until(self.last_request + self.limits.idle_timeout)
     }
 
     /// Reads what is there, one TLS record at most. Returns whether it had to wait for it, or `None` for a call.
@@ -201,9 +211,9 @@ impl<'a> Session<'a> {
             }
             // The timer is set anew only when it fires: most turns never touch it.
             while idle.as_mut().poll(cx).is_ready() {
-                let until = self.last_request + self.limits.idle_timeout;
+                let until = self.patience();
                 if until <= Instant::now() {
-                    return Poll::Ready(Err(SessionEnd::Idle));
+                    return Poll::Ready(Err(self.standing.on_time().err().unwrap_or(SessionEnd::Idle)));
                 }
                 idle.as_mut().reset(until);
             }
@@ -212,12 +222,10 @@ impl<'a> Session<'a> {
         .await
     }
 
-    /// After a reload the client is judged anew, by what it once showed.
-    fn follow_reload(&mut self, state: &State) -> Result<(), SessionEnd> {
-        if state.epoch != self.epoch {
-            let client = state.admit(&self.presented).map_err(|_| SessionEnd::NoLongerPermitted)?;
-            self.selection = state.lists.select(client.datasets());
-            self.epoch = state.epoch;
+    /// After a reload the client is judged anew, and may have other lists.
+    fn follow(&mut self, state: &State) -> Result<(), SessionEnd> {
+        if self.standing.follow(state, self.shared)? {
+            self.selection = state.lists.select(self.standing.client.datasets());
         }
         Ok(())
     }
@@ -225,7 +233,7 @@ impl<'a> Session<'a> {
     /// Decodes every whole request, looks up a batch at a time, encodes the answers in order.
     async fn answer(&mut self) -> Result<Turn, SessionEnd> {
         let state = self.shared.state.load_full();
-        self.follow_reload(&state)?;
+        self.follow(&state)?;
         let mut turn = Turn::GoOn;
         let mut requests = self.decoder.requests();
         let mut batch = [Request::TooLong; BATCH];
@@ -247,7 +255,10 @@ impl<'a> Session<'a> {
             if taken == 0 {
                 break;
             }
-            let (queries, replies) = (&queries[..asked], &mut replies[..asked]);
+            let granted = self.standing.grant(self.shared, asked);
+            replies[granted..asked].fill(Answer::Error(Reason::RateLimited));
+            let all = &mut replies[..asked];
+            let (queries, replies) = (&queries[..granted], &mut all[..granted]);
             if self.selection.is_empty() {
                 replies.fill(Answer::Error(Reason::NotPermitted));
             } else if self.shared.teller.refuses() {
@@ -255,7 +266,7 @@ impl<'a> Session<'a> {
             } else {
                 state.lists.answer_batch(&self.selection, queries, replies, &mut self.scratch).await;
             }
-            let mut replies = replies.iter();
+            let mut replies = all.iter();
             for request in &batch[..taken] {
                 let answer = match request {
                     // Each query has its reply; in any doubt about that it would be an error, never a no.
@@ -278,7 +289,11 @@ impl<'a> Session<'a> {
     }
 
     /// As `answer`, in the explained form: a batch at a time, written out when much is collected.
-    async fn explain<S: Conversation>(&mut self, stream: &mut S) -> Result<Turn, SessionEnd> {
+    async fn explain<S: Conversation>(
+        &mut self,
+        stream: &mut S,
+        mut called: Pin<&mut impl Future>,
+    ) -> Result<Turn, SessionEnd> {
         let mut answered = 0;
         loop {
             match self.explain_batch(answered).await? {
@@ -287,7 +302,7 @@ impl<'a> Session<'a> {
                 (_, turn) => return Ok(turn),
             }
             if self.answers.len() >= explain::COLLECTED_BYTES {
-                self.write(stream).await?;
+                self.write(stream, called.as_mut()).await?;
             }
             // Asking each list alone takes its time: let the other sessions of this thread have theirs.
             tokio::task::yield_now().await;
@@ -297,7 +312,7 @@ impl<'a> Session<'a> {
     /// Answers the batch of requests behind those that are answered. Returns how many there were.
     async fn explain_batch(&mut self, answered: usize) -> Result<(usize, Turn), SessionEnd> {
         let state = self.shared.state.load_full();
-        self.follow_reload(&state)?;
+        self.follow(&state)?;
         let most = explain::batch(self.selection.len());
         let batch: Vec<Request<'_>> = self.decoder.requests().skip(answered).take(most).collect();
         let queries = batch.iter().filter_map(|request| match request {
@@ -306,7 +321,10 @@ impl<'a> Session<'a> {
         });
         let queries: Vec<&[u8]> = queries.collect();
         let refuses = self.shared.teller.refuses();
-        let mut explained = explain::explain(&state, &self.selection, &queries).await;
+        let granted = self.standing.grant(self.shared, queries.len());
+        let mut explained = explain::explain(&state, &self.selection, &queries[..granted]).await;
+        let limited = queries.len() - granted;
+        let mut left = queries.len();
         let mut recorded = self.recording.begin(state.config.audit.queries);
         let before = self.answers.len();
         let mut turn = Turn::GoOn;
@@ -314,7 +332,11 @@ impl<'a> Session<'a> {
         for request in &batch {
             let explained = match request {
                 Request::Query(_) if refuses => Explained::Error(Reason::ServerBusy),
-                Request::Query(_) => explained.next().unwrap_or(Explained::Error(Reason::NotPermitted)),
+                Request::Query(_) if left <= limited => Explained::Error(Reason::RateLimited),
+                Request::Query(_) => {
+                    left -= 1;
+                    explained.next().unwrap_or(Explained::Error(Reason::NotPermitted))
+                }
                 Request::Invalid(_) => Explained::Error(Reason::InvalidQuery),
                 Request::TooLong => {
                     turn = Turn::TooLong;
@@ -345,31 +367,26 @@ impl<'a> Session<'a> {
         if kept != Kept::Yes {
             self.answers.truncate(before);
             (0..tally.requests).for_each(|_| Answer::Error(Reason::ServerBusy).encode(&mut self.answers));
-            tally = Tally { requests: tally.requests, errors: tally.requests, ..Tally::default() };
+            tally = tally.all_errors();
         }
-        let metrics = &self.shared.metrics;
-        self.queries += tally.exists + tally.not_found + tally.errors;
+        self.queries += tally.queries();
         self.found += tally.exists;
-        self.invalid += tally.empty + tally.nul + tally.not_utf8 + tally.too_long;
-        for (counter, amount) in [
-            (&metrics.queries, tally.exists + tally.not_found + tally.errors),
-            (&metrics.found, tally.exists),
-            (&metrics.not_found, tally.not_found),
-            (&metrics.query_errors, tally.errors),
-            (&metrics.invalid_empty, tally.empty),
-            (&metrics.invalid_nul, tally.nul),
-            (&metrics.invalid_utf8, tally.not_utf8),
-            (&metrics.too_long, tally.too_long),
-        ] {
-            if amount > 0 {
-                counter.add(amount);
-            }
+        self.limited += tally.limited;
+        self.invalid += tally.invalid();
+        tally.add_to(&self.shared.metrics);
+        if tally.limited > 0 {
+            self.standing.tell_limited(self.shared, self.connection);
         }
         turn
     }
 
-    /// Writes all answers of this turn in one go. A peer that does not read holds only itself up, and not for ever.
-    async fn write<S: Conversation>(&mut self, stream: &mut S) -> Result<(), SessionEnd> {
+    /// Writes all answers of this turn in one go. A peer that does not read holds only itself up, and not for ever; nor
+    /// does it hold up that its right to be here is judged anew.
+    async fn write<S: Conversation>(
+        &mut self,
+        stream: &mut S,
+        mut called: Pin<&mut impl Future>,
+    ) -> Result<(), SessionEnd> {
         let mut written = 0;
         let mut stalled: Option<Pin<Box<Sleep>>> = None;
         while written < self.answers.len() {
@@ -379,9 +396,16 @@ impl<'a> Session<'a> {
                     Poll::Ready(Ok(bytes)) => return Poll::Ready(Ok(bytes)),
                     Poll::Pending => {}
                 }
-                let deadline = Instant::now() + self.limits.write_deadline;
+                if !self.called && called.as_mut().poll(cx).is_ready() {
+                    self.called = true;
+                    if let Err(end) = self.follow(&self.shared.state.load()) {
+                        return Poll::Ready(Err(end));
+                    }
+                }
+                let deadline = self.standing.until(Instant::now() + self.limits.write_deadline);
                 let timer = stalled.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-                timer.as_mut().poll(cx).map(|()| Err(SessionEnd::WriteDeadline))
+                let end = || self.standing.on_time().err().unwrap_or(SessionEnd::WriteDeadline);
+                timer.as_mut().poll(cx).map(|()| Err(end()))
             })
             .await?;
             written += bytes;
@@ -404,45 +428,17 @@ impl Drop for Session<'_> {
         let amount = |amount: u64| Amount(counted.then_some(amount));
         self.shared.teller.tell(Event::SessionEnded {
             connection: self.connection,
-            listener: Arc::clone(&state.doors[self.presented.listener].listener.name),
-            source: self.presented.source.to_string(),
-            client: Arc::clone(&self.client),
+            listener: Arc::clone(&state.doors[self.standing.presented.listener].listener.name),
+            source: self.standing.presented.source.to_string(),
+            client: Arc::clone(self.standing.client.name()),
             reason: self.end,
             queries: amount(self.queries),
             found: amount(self.found),
+            limited: amount(self.limited),
             invalid: amount(self.invalid),
             bytes_read: self.bytes_read,
             bytes_written: self.bytes_written,
             seconds: self.begun.elapsed().as_secs(),
         });
-    }
-}
-
-/// What one turn's requests came to.
-#[derive(Default)]
-struct Tally {
-    requests: u64,
-    exists: u64,
-    not_found: u64,
-    errors: u64,
-    empty: u64,
-    nul: u64,
-    not_utf8: u64,
-    too_long: u64,
-}
-
-impl Tally {
-    fn count(&mut self, request: Request<'_>, answer: Answer) {
-        self.requests += 1;
-        let counter = match (request, answer) {
-            (Request::Invalid(Invalid::Empty), _) => &mut self.empty,
-            (Request::Invalid(Invalid::Nul), _) => &mut self.nul,
-            (Request::Invalid(Invalid::NotUtf8), _) => &mut self.not_utf8,
-            (Request::TooLong, _) => &mut self.too_long,
-            (_, Answer::Exists) => &mut self.exists,
-            (_, Answer::NotFound) => &mut self.not_found,
-            (_, Answer::Error(_)) => &mut self.errors,
-        };
-        *counter += 1;
     }
 }

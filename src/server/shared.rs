@@ -1,10 +1,14 @@
 //! What every thread of the server sees: the generation in service, the counters, where events are told, whether we stop.
 
+use super::accounts::Accounts;
+use super::admission::{Counted, Source};
+use super::penalties::{Offence, Penalties};
 use super::state::State;
-use crate::event::Teller;
+use crate::config;
+use crate::event::{Event, Teller};
 use crate::metrics::Metrics;
 use arc_swap::ArcSwap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -16,6 +20,10 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Where events are told.
     pub teller: Teller,
+    /// Who is turned away for what they did. Offences are rare and told from every thread, so here a lock is simplest.
+    pub penalties: Mutex<Penalties<Counted>>,
+    /// What each client does.
+    pub accounts: Accounts,
     /// What sessions that wait for their peers are woken for.
     pub calls: watch::Sender<Call>,
     /// When the server began.
@@ -29,6 +37,8 @@ pub struct Call {
     pub stopping: bool,
     /// The generation in service.
     pub epoch: u64,
+    /// How often the clock has jumped: what ends at a moment is to be looked at anew.
+    pub jumps: u64,
 }
 
 impl Shared {
@@ -37,6 +47,46 @@ impl Shared {
         let epoch = state.epoch;
         self.state.store(Arc::new(state));
         self.calls.send_modify(|call| call.epoch = epoch);
+    }
+
+    /// Whether a source is turned away for what it did before.
+    pub fn is_penalised(&self, source: Source, rules: &config::Penalties) -> bool {
+        self.penalties().holds(source.counted_as(), rules, Instant::now())
+    }
+
+    /// Notes what a source did; told, if it is turned away from now on.
+    pub fn offend(&self, source: Source, offence: Offence, listener: usize) {
+        let Source::Net(peer) = source else { return };
+        let state = self.state.load();
+        let rules = &state.config.penalties;
+        if rules.exempt.permits(peer.ip()) {
+            return;
+        }
+        let begun = self.penalties().add(source.counted_as(), offence, rules, Instant::now());
+        if let Some(length) = begun {
+            let (listener, seconds) = (self.listener_name(listener), length.as_secs());
+            self.teller.tell(Event::PenaltyBegun { listener, source: peer.ip().to_string(), seconds });
+        }
+    }
+
+    /// Sources that are turned away now.
+    pub fn penalised(&self) -> usize {
+        self.penalties().count(Instant::now())
+    }
+
+    fn penalties(&self) -> MutexGuard<'_, Penalties<Counted>> {
+        // A table that a panic left behind is a table still; panics end the process anyway.
+        self.penalties.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A listener's name, for records.
+    pub fn listener_name(&self, listener: usize) -> Arc<str> {
+        Arc::clone(&self.state.load().doors[listener].listener.name)
+    }
+
+    /// Calls on every session to look at the clock.
+    pub fn clock_jumped(&self) {
+        self.calls.send_modify(|call| call.jumps += 1);
     }
 
     /// Calls on everybody to stop.

@@ -5,9 +5,9 @@ use super::admission::Source;
 use crate::config::{self, Config, Protection};
 use crate::dataset::{self, Lists};
 use crate::identity::{Client, Denied, Evidence, Reader, Register};
-use crate::tls::{Acceptor, DecoyKeys, Proof};
-
+use crate::tls::{Acceptor, DecoyKeys, Paper, Proof};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A generation.
 pub struct State {
@@ -54,8 +54,7 @@ impl Doors {
                 Protection::Tls { profile, mode } => {
                     match Acceptor::build(*profile, mode, decoys, Reader::this_process()) {
                         Ok(acceptor) => {
-                            let about = |warning: &String| format!("listener {}: {warning}", listener.name);
-                            warnings.extend(acceptor.warnings().iter().map(about));
+                            warnings.extend(paper_warnings(&listener.name, &acceptor, SystemTime::now()));
                             Some(Arc::new(acceptor))
                         }
                         Err(found) => {
@@ -73,6 +72,8 @@ impl Doors {
             return Err(faults);
         }
         let register = Register::new(&config.clients);
+        warnings.extend(client_warnings(&config.clients, SystemTime::now()));
+        warnings.extend(lonely(&config, &doors));
         Ok(Doors { config, doors, register, warnings })
     }
 
@@ -89,6 +90,49 @@ impl Doors {
     }
 }
 
+fn paper_warnings(listener: &str, acceptor: &Acceptor, now: SystemTime) -> Vec<String> {
+    let of_papers = acceptor.papers().iter().flat_map(|paper| paper.warnings(now));
+    of_papers.map(|warning| format!("listener {listener}: {warning}")).collect()
+}
+
+/// From this many days before its end a client is warned about.
+const CLIENT_WARN_DAYS: u64 = 7;
+
+fn client_warnings(clients: &[config::Client], now: SystemTime) -> Vec<String> {
+    let warning = |client: &config::Client| {
+        let left = client.expires?.duration_since(now).ok()?.as_secs() / 86_400;
+        let expires = humantime::format_rfc3339_seconds(client.expires?);
+        (left < CLIENT_WARN_DAYS && client.enabled)
+            .then(|| format!("client {} expires on {expires}, in {left} whole days", client.name))
+    };
+    clients.iter().filter_map(warning).collect()
+}
+
+/// Identities that nobody can prove, and keys that let nobody in: both are a name typed wrong more often than not.
+fn lonely(config: &Config, doors: &[Door]) -> Vec<String> {
+    let with_keyring = || doors.iter().filter_map(|door| Some((&door.listener, door.acceptor.as_ref()?.keyring()?)));
+    let mut warnings = Vec::new();
+    for client in &config.clients {
+        for identity in &client.psk_identities {
+            if !with_keyring().any(|(_, keyring)| keyring.key(identity.as_bytes()).is_some()) {
+                warnings.push(format!("client {}: no keyring has a key of its psk identity {identity}", client.name));
+            }
+        }
+    }
+    for (listener, keyring) in with_keyring().filter(|(listener, _)| listener.unlisted == config::Unlisted::Refuse) {
+        let listed = |identity: &str| {
+            config.clients.iter().any(|client| client.psk_identities.iter().any(|one| one == identity))
+        };
+        let mut strangers: Vec<&str> = keyring.identities().filter(|identity| !listed(identity)).collect();
+        strangers.sort_unstable();
+        let about = |identity: &str| {
+            format!("listener {}: no [[client]] lists {identity}, so its key lets nobody in", listener.name)
+        };
+        warnings.extend(strangers.into_iter().map(about));
+    }
+    warnings
+}
+
 /// A peer and what it showed: everything that is judged when it comes, and again after every reload.
 pub struct Presented {
     /// Where it comes from.
@@ -102,11 +146,24 @@ pub struct Presented {
 }
 
 impl State {
-    /// Who that makes somebody, in this generation.
+    /// What is well for now and will not stay so, or has just ceased to be.
+    #[must_use]
+    pub fn warnings(&self, now: SystemTime) -> Vec<String> {
+        let with_acceptor = self.doors.iter().filter_map(|door| Some((&door.listener.name, door.acceptor.as_ref()?)));
+        let papers = with_acceptor.flat_map(|(name, acceptor)| paper_warnings(name, acceptor, now));
+        papers.chain(client_warnings(&self.config.clients, now)).collect()
+    }
+
+    /// The files of certificates and CRLs in service.
+    pub fn papers(&self) -> impl Iterator<Item = &Paper> {
+        self.doors.iter().filter_map(|door| door.acceptor.as_ref()).flat_map(|acceptor| acceptor.papers())
+    }
+
+    /// Who that makes somebody, in this generation and at this moment.
     ///
     /// # Errors
     /// Why it makes them nobody, as a word for the record.
-    pub fn admit(&self, presented: &Presented) -> Result<Client, &'static str> {
+    pub fn admit(&self, presented: &Presented, now: SystemTime) -> Result<Client, &'static str> {
         let door = &self.doors[presented.listener];
         if let Source::Net(peer) = presented.source {
             if !door.listener.allow.permits(peer.ip()) {
@@ -122,6 +179,13 @@ impl State {
         if !holds {
             return Err("proof-no-longer-good");
         }
-        self.register.admit(&presented.evidence, &door.listener).map_err(Denied::word)
+        if presented.proof.as_ref().and_then(Proof::ends).is_some_and(|end| now >= end) {
+            return Err("proof-has-expired");
+        }
+        let source = match presented.source {
+            Source::Net(peer) => Some(peer.ip()),
+            Source::Unix { .. } => None,
+        };
+        self.register.admit(&presented.evidence, &door.listener, source, now).map_err(Denied::word)
     }
 }

@@ -1,7 +1,10 @@
 //! A connection's bytes, over TCP or a UNIX socket, with TLS or plain. Knows sockets, no meaning.
 
+use crate::proxy_header::{self, FIRST_BYTES};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -18,6 +21,27 @@ pub struct Wire {
     socket: Socket,
     /// Bytes taken since the turn began.
     taken: usize,
+    opening: Opening,
+}
+
+/// The first bytes of a connection, until it is known whether they are a PROXY header.
+#[derive(Default)]
+struct Opening {
+    bytes: [u8; FIRST_BYTES],
+    heard: usize,
+    is_proxy_header: Arc<AtomicBool>,
+}
+
+impl Opening {
+    fn hear(&mut self, bytes: &[u8]) {
+        let space = &mut self.bytes[self.heard..];
+        let more = bytes.len().min(space.len());
+        if more > 0 {
+            space[..more].copy_from_slice(&bytes[..more]);
+            self.heard += more;
+            self.is_proxy_header.store(proxy_header::begins(&self.bytes[..self.heard]), Relaxed);
+        }
+    }
 }
 
 enum Socket {
@@ -43,11 +67,16 @@ impl Accepted {
             Accepted::Tcp(socket) => Socket::Tcp(TcpStream::from_std(socket)?),
             Accepted::Unix(socket) => Socket::Unix(UnixStream::from_std(socket)?),
         };
-        Ok(Wire { socket, taken: 0 })
+        Ok(Wire { socket, taken: 0, opening: Opening::default() })
     }
 }
 
 impl Wire {
+    /// Says, also when the wire itself is gone, whether it began with a PROXY header.
+    pub fn proxy_header(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.opening.is_proxy_header)
+    }
+
     /// Begins a turn: it may take about two records before it has to let others have theirs.
     pub fn begin_turn(&mut self) {
         self.taken = 0;
@@ -91,7 +120,11 @@ impl AsyncRead for Wire {
         }
         let before = buffer.filled().len();
         let read = on_socket!(&mut *self, socket => Pin::new(socket).poll_read(cx, buffer));
-        self.taken += buffer.filled().len() - before;
+        let bytes = &buffer.filled()[before..];
+        self.taken += bytes.len();
+        if self.opening.heard < FIRST_BYTES {
+            self.opening.hear(bytes);
+        }
         read
     }
 }

@@ -10,6 +10,7 @@ use crate::identity::{Keyring, Reader};
 use crate::protocol::Form;
 use crate::tls::evidence::Asks;
 use crate::tls::fault::BuildFault;
+use crate::tls::paper::Paper;
 use crate::tls::psk::{self, DecoyKeys};
 use crate::tls::server_certificate::Credentials;
 use crate::tls::trust::Trust;
@@ -28,9 +29,11 @@ pub struct Acceptor {
     pub(crate) context: SslContext,
     pub(crate) asks: Asks,
     pub(crate) keyring: Option<Arc<Keyring>>,
+    /// Whether a client's certificate has to name its use.
+    pub(crate) eku: bool,
     /// Tells this acceptor and its clones from every other.
     pub(crate) mark: Arc<()>,
-    warnings: Vec<String>,
+    papers: Vec<Paper>,
 }
 
 impl Acceptor {
@@ -45,17 +48,27 @@ impl Acceptor {
         decoy: &DecoyKeys,
         reader: Reader,
     ) -> Result<Acceptor, Vec<BuildFault>> {
-        let mut desk = Desk { reader, faults: Vec::new(), warnings: Vec::new() };
+        let mut desk = Desk { reader, faults: Vec::new(), papers: Vec::new() };
         let Some(material) = desk.lay_out(mode) else { return Err(desk.faults) };
         let keyring = material.keyring();
-        let (asks, context) = context(profile, material, decoy).map_err(|errors| vec![errors.into()])?;
-        Ok(Acceptor { context, asks, keyring, mark: Arc::default(), warnings: desk.warnings })
+        let eku = match mode {
+            Mode::Certificate { trust, .. } | Mode::Either { trust, .. } => trust.require_client_eku,
+            Mode::Psk { .. } | Mode::None { .. } => true,
+        };
+        let (asks, context) = context(profile, material, decoy, eku).map_err(|errors| vec![errors.into()])?;
+        Ok(Acceptor { context, asks, keyring, eku, mark: Arc::default(), papers: desk.papers })
     }
 
-    /// What is well for now and will not stay so: certificates and CRLs near their end.
+    /// The files of certificates and CRLs behind it, as they were read.
     #[must_use]
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
+    pub fn papers(&self) -> &[Paper] {
+        &self.papers
+    }
+
+    /// Its keyring.
+    #[must_use]
+    pub fn keyring(&self) -> Option<&Keyring> {
+        self.keyring.as_deref()
     }
 }
 
@@ -81,7 +94,7 @@ impl Material {
 struct Desk {
     reader: Reader,
     faults: Vec<BuildFault>,
-    warnings: Vec<String>,
+    papers: Vec<Paper>,
 }
 
 impl Desk {
@@ -106,13 +119,22 @@ impl Desk {
     }
 
     fn server(&mut self, files: &ServerCertificate) -> Option<Credentials> {
-        let loaded = Credentials::load(files, self.reader, &mut self.warnings);
+        self.file(&files.certificate);
+        let loaded = Credentials::load(files, self.reader);
         self.keep(loaded)
     }
 
     fn trust(&mut self, files: &ClientTrust) -> Option<Trust> {
-        let loaded = Trust::load(files, &mut self.warnings);
+        self.file(&files.client_ca);
+        files.crl.iter().for_each(|path| self.file(path));
+        let loaded = Trust::load(files);
         self.keep(loaded)
+    }
+
+    /// Read before it is loaded: if it changes in between, it is taken for renewed once more, never for unchanged.
+    /// What cannot be read is told by the loading.
+    fn file(&mut self, path: &Path) {
+        self.papers.extend(Paper::read(path));
     }
 
     fn keep<T>(&mut self, loaded: Result<T, Vec<BuildFault>>) -> Option<T> {
@@ -120,7 +142,12 @@ impl Desk {
     }
 }
 
-fn context(profile: Profile, material: Material, decoy: &DecoyKeys) -> Result<(Asks, SslContext), ErrorStack> {
+fn context(
+    profile: Profile,
+    material: Material,
+    decoy: &DecoyKeys,
+    eku: bool,
+) -> Result<(Asks, SslContext), ErrorStack> {
     let mut context = common(profile)?;
     let (ciphers, suites, asks) = match material {
         Material::Psk(keyring) => {
@@ -130,14 +157,14 @@ fn context(profile: Profile, material: Material, decoy: &DecoyKeys) -> Result<(A
         Material::Certificate(server, trust) => {
             server.show(&mut context)?;
             trust.apply(&mut context)?;
-            certificate::demand(&mut context)?;
+            certificate::demand(&mut context, eku)?;
             (CIPHERS_CERTIFICATE, SUITES_CERTIFICATE, Asks::Certificate)
         }
         Material::Either(keyring, server, trust) => {
             psk::accept_keys(&mut context, keyring, decoy.clone())?;
             server.show(&mut context)?;
             trust.apply(&mut context)?;
-            certificate::demand(&mut context)?;
+            certificate::demand(&mut context, eku)?;
             (CIPHERS_EITHER, SUITES_PSK, Asks::Either)
         }
         Material::Nothing(server) => {

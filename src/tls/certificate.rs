@@ -5,6 +5,7 @@ use crate::identity::CertificateNames;
 use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
 use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
 use openssl::ssl::{Ssl, SslContextBuilder, SslRef, SslVerifyMode};
 use openssl::x509::{X509ExtendedKeyUsage, X509Ref, X509StoreContext, X509StoreContextRef, X509VerifyResult};
 use std::sync::OnceLock;
@@ -18,17 +19,18 @@ pub(crate) struct RefusedCertificate {
     pub(crate) shown: String,
 }
 
-/// Has `context` demand a client certificate that the trusted CAs signed and that is for clients.
+/// Has `context` demand a client certificate that the trusted CAs signed and that is for clients, by its own word or, if
+/// `eku` does not ask for it, by saying nothing else.
 ///
 /// # Errors
 /// When OpenSSL has no room for the note that the check leaves on a connection.
-pub fn demand(context: &mut SslContextBuilder) -> Result<(), ErrorStack> {
+pub fn demand(context: &mut SslContextBuilder, eku: bool) -> Result<(), ErrorStack> {
     let (refusal, ssl) = (refusal_index()?, X509StoreContext::ssl_idx()?);
     let mode = SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT;
     context.set_verify_callback(mode, move |verified, chain| {
         let reason = if !verified {
             chain.error().error_string()
-        } else if chain.error_depth() == 0 && !chain.current_cert().is_some_and(is_for_clients) {
+        } else if chain.error_depth() == 0 && !chain.current_cert().is_some_and(|leaf| is_for_clients(leaf, eku)) {
             // The evidence rule says the same; here the peer still gets an alert.
             chain.set_error(X509VerifyResult::APPLICATION_VERIFICATION);
             "no extended key usage clientAuth"
@@ -70,9 +72,12 @@ fn refusal_index() -> Result<Index<Ssl, OnceLock<RefusedCertificate>>, ErrorStac
     }
 }
 
-/// Whether the extended key usage names client authentication. Absence does not.
-pub(crate) fn is_for_clients(certificate: &X509Ref) -> bool {
-    certificate.extended_key_usage().is_some_and(|usage| usage.contains(X509ExtendedKeyUsage::SSL_CLIENT))
+/// Whether the extended key usage names client authentication. Absence does not, unless nobody asks for it.
+pub(crate) fn is_for_clients(certificate: &X509Ref, eku: bool) -> bool {
+    match certificate.extended_key_usage() {
+        Some(usage) => usage.contains(X509ExtendedKeyUsage::SSL_CLIENT),
+        None => !eku,
+    }
 }
 
 /// The names by which the configuration knows a certificate.
@@ -85,5 +90,14 @@ pub(crate) fn names(certificate: &X509Ref) -> Result<CertificateNames, ErrorStac
         dns.extend(name.dnsname().map(str::to_ascii_lowercase));
         uris.extend(name.uri().map(str::to_owned));
     }
-    Ok(CertificateNames { dns, uris, sha256 })
+    Ok(CertificateNames { dns, uris, sha256, common_name: common_name(certificate) })
+}
+
+/// The subject's common name. Several are none, and neither is one with a NUL or another control in it: what one
+/// program reads to its end, another may read to there.
+fn common_name(certificate: &X509Ref) -> Option<String> {
+    let mut names = certificate.subject_name().entries_by_nid(Nid::COMMONNAME);
+    let only = names.next().filter(|_| names.next().is_none())?;
+    let name = only.data().to_string().ok()?;
+    (!name.is_empty() && !name.contains(char::is_control)).then_some(name)
 }

@@ -63,7 +63,7 @@ pub struct PeerCertificate {
     /// Its names.
     pub names: CertificateNames,
     /// Its extended key usage names client authentication (RFC 5280 section 4.2.1.12). OpenSSL takes a
-    /// certificate without that extension for good for anything; this house does not.
+    /// certificate without that extension for good for anything; this house only where the configuration says so.
     pub for_clients: bool,
 }
 
@@ -168,7 +168,8 @@ mod tests {
     }
 
     fn shown(for_clients: Option<bool>) -> Option<PeerCertificate> {
-        let names = CertificateNames { dns: vec!["carol".to_owned()], uris: vec![], sha256: [0; 32] };
+        let names =
+            CertificateNames { dns: vec!["carol".to_owned()], uris: vec![], sha256: [0; 32], common_name: None };
         for_clients.map(|for_clients| PeerCertificate { names, for_clients })
     }
 

@@ -8,9 +8,9 @@ use openssl::ssl::{SslCipherRef, SslRef, SslVersion};
 use openssl::x509::X509VerifyResult;
 
 impl Facts {
-    /// The facts of this handshake. What OpenSSL cannot tell counts as absent, which proves nothing.
+    /// The facts of this handshake; `eku` says whether a certificate has to name its use. What OpenSSL cannot tell counts as absent, which proves nothing.
     #[must_use]
-    pub fn of(ssl: &SslRef) -> Facts {
+    pub fn of(ssl: &SslRef, eku: bool) -> Facts {
         let cipher = ssl.current_cipher();
         let digest = cipher.and_then(SslCipherRef::handshake_digest);
         Facts {
@@ -25,7 +25,7 @@ impl Facts {
             claim: psk::claim(ssl),
             session_identity: ssl.psk_identity().map(<[u8]>::to_vec),
             certificate: ssl.peer_certificate().and_then(|shown| {
-                let for_clients = certificate::is_for_clients(&shown);
+                let for_clients = certificate::is_for_clients(&shown, eku);
                 certificate::names(&shown).ok().map(|names| PeerCertificate { names, for_clients })
             }),
             verified: ssl.verify_result() == X509VerifyResult::OK,

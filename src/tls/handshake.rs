@@ -59,7 +59,7 @@ impl Acceptor {
         if let Err(error) = Pin::new(&mut stream).accept().await {
             return Err(failure(stream.ssl(), broken(&error)));
         }
-        match judge(self.asks, &Facts::of(stream.ssl())) {
+        match judge(self.asks, &Facts::of(stream.ssl(), self.eku)) {
             Ok(evidence) => {
                 let tls = stream.ssl().version_str();
                 let cipher = stream.ssl().current_cipher().map_or("", |cipher| cipher.name());

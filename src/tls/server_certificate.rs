@@ -12,9 +12,6 @@ use openssl::ssl::SslContextBuilder;
 use openssl::x509::{X509, X509ExtendedKeyUsage, X509NameRef, X509Ref};
 use std::path::Path;
 
-/// From this many days before its end a certificate is warned about.
-const WARN_DAYS: i32 = 30;
-
 /// A chain with the key of its first certificate.
 #[derive(Debug)]
 pub(crate) struct Credentials {
@@ -23,22 +20,16 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// Reads and checks both files; what will soon be wrong is added to `warnings`.
-    pub(crate) fn load(
-        files: &ServerCertificate,
-        reader: Reader,
-        warnings: &mut Vec<String>,
-    ) -> Result<Credentials, Vec<BuildFault>> {
+    /// Reads and checks both files.
+    pub(crate) fn load(files: &ServerCertificate, reader: Reader) -> Result<Credentials, Vec<BuildFault>> {
         let (chain, key) = match (load_chain(&files.certificate), load_key(&files.private_key, reader)) {
             (Ok(chain), Ok(key)) => (chain, key),
             (chain, key) => return Err([chain.err(), key.err()].into_iter().flatten().collect()),
         };
         let mut faults = Vec::new();
         for certificate in &chain {
-            match judge_dates(certificate) {
-                Dates::Good => {}
-                Dates::EndsSoon(what) => warnings.push(format!("{}: {what}", files.certificate.display())),
-                Dates::Bad(what) => faults.push(BuildFault::file(&files.certificate, what)),
+            if let Err(what) = judge_dates(certificate) {
+                faults.push(BuildFault::file(&files.certificate, what));
             }
         }
         if let Some(own) = chain.first() {
@@ -90,23 +81,15 @@ fn load_key(path: &Path, reader: Reader) -> Result<PKey<Private>, BuildFault> {
     })
 }
 
-/// How a certificate stands to this moment.
-pub(crate) enum Dates {
-    Good,
-    EndsSoon(String),
-    Bad(String),
-}
-
 /// Judges notBefore and notAfter; the words name the certificate.
-pub(crate) fn judge_dates(certificate: &X509Ref) -> Dates {
+pub(crate) fn judge_dates(certificate: &X509Ref) -> Result<(), String> {
     let name = shown(certificate.subject_name());
     let (start, end) = (certificate.not_before(), certificate.not_after());
     match (days_until(start), days_until(end)) {
-        (Some(to_start), _) if to_start >= 0 => Dates::Bad(format!("{name} is valid only from {start}")),
-        (Some(_), Some(to_end)) if to_end < 0 => Dates::Bad(format!("{name} has expired on {end}")),
-        (Some(_), Some(to_end)) if to_end < WARN_DAYS => Dates::EndsSoon(format!("{name} expires on {end}")),
-        (Some(_), Some(_)) => Dates::Good,
-        _ => Dates::Bad(format!("the dates of {name} cannot be read")),
+        (Some(to_start), _) if to_start >= 0 => Err(format!("{name} is valid only from {start}")),
+        (Some(_), Some(to_end)) if to_end < 0 => Err(format!("{name} has expired on {end}")),
+        (Some(_), Some(_)) => Ok(()),
+        _ => Err(format!("the dates of {name} cannot be read")),
     }
 }
 

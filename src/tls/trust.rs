@@ -7,7 +7,8 @@
 
 use crate::config::ClientTrust;
 use crate::tls::fault::{BuildFault, reason};
-use crate::tls::server_certificate::{Dates, days_until, judge_dates, load_certificates, shown};
+use crate::tls::paper::crls_of;
+use crate::tls::server_certificate::{days_until, judge_dates, load_certificates, shown};
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslContextBuilder, SslFiletype};
 use openssl::stack::Stack;
@@ -17,9 +18,6 @@ use openssl::x509::{X509, X509Crl, X509KeyUsage, X509Name, X509NameRef, X509Ref}
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-/// From this many days before its nextUpdate a CRL is warned about.
-const WARN_DAYS: i32 = 7;
-
 /// The CAs that sign clients, and the file of their CRLs.
 #[derive(Debug)]
 pub(crate) struct Trust {
@@ -28,13 +26,13 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Reads and checks both files; what will soon be wrong is added to `warnings`.
-    pub(crate) fn load(files: &ClientTrust, warnings: &mut Vec<String>) -> Result<Trust, Vec<BuildFault>> {
+    /// Reads and checks both files.
+    pub(crate) fn load(files: &ClientTrust) -> Result<Trust, Vec<BuildFault>> {
         let authorities = load_certificates(&files.client_ca).map_err(|fault| vec![fault])?;
-        let mut faults = check_authorities(&files.client_ca, &authorities, warnings);
+        let mut faults = check_authorities(&files.client_ca, &authorities);
         if let Some(path) = &files.crl {
             match load_crls(path) {
-                Ok(crls) => faults.extend(check_crls(path, &crls, &authorities, warnings)),
+                Ok(crls) => faults.extend(check_crls(path, &crls, &authorities)),
                 Err(fault) => faults.push(fault),
             }
         }
@@ -60,24 +58,15 @@ impl Trust {
     }
 }
 
-fn check_authorities(path: &Path, authorities: &[X509], warnings: &mut Vec<String>) -> Vec<BuildFault> {
+fn check_authorities(path: &Path, authorities: &[X509]) -> Vec<BuildFault> {
     if authorities.is_empty() {
         return vec![BuildFault::file(path, "no PEM certificate of a CA in it")];
     }
-    let mut bad = Vec::new();
-    for authority in authorities {
-        match judge_dates(authority) {
-            Dates::Good => {}
-            Dates::EndsSoon(what) => warnings.push(format!("{}: {what}", path.display())),
-            Dates::Bad(what) => bad.push(what),
-        }
-    }
     let mut faults = Vec::new();
+    // While one CA follows another the old one may stay in the file beyond its end; its paper warns of that.
+    let bad: Vec<String> = authorities.iter().filter_map(|authority| judge_dates(authority).err()).collect();
     if bad.len() == authorities.len() {
         faults.extend(bad.into_iter().map(|what| BuildFault::file(path, what)));
-    } else {
-        // While one CA follows another the old one may stay in the file beyond its end.
-        warnings.extend(bad.into_iter().map(|what| format!("{}: {what}", path.display())));
     }
     if !authorities.iter().any(|authority| same(authority.subject_name(), authority.issuer_name())) {
         let complaint = "no root in it (a CA certificate that is its own issuer); a client's chain has to end in one";
@@ -87,22 +76,17 @@ fn check_authorities(path: &Path, authorities: &[X509], warnings: &mut Vec<Strin
 }
 
 fn load_crls(path: &Path) -> Result<Vec<X509Crl>, BuildFault> {
-    const BEGIN: &str = "-----BEGIN X509 CRL-----";
-    const END: &str = "-----END X509 CRL-----";
     if path.to_str().is_none_or(|path| path.contains('\0')) {
         return Err(BuildFault::file(path, "the file's name is not UTF-8, which OpenSSL cannot open"));
     }
     let unreadable = |error| BuildFault::Unreadable { path: path.to_owned(), error };
-    let pem = String::from_utf8_lossy(&std::fs::read(path).map_err(unreadable)?).into_owned();
-    let blocks = pem.split_inclusive(END).filter_map(|piece| piece.find(BEGIN).and_then(|begin| piece.get(begin..)));
-    let crls: Vec<_> = blocks
-        .map(|block| X509Crl::from_pem(block.as_bytes()))
-        .collect::<Result<_, _>>()
-        .map_err(|errors| BuildFault::file(path, format!("broken PEM CRL: {}", reason(&errors))))?;
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let crls =
+        crls_of(&bytes).map_err(|errors| BuildFault::file(path, format!("broken PEM CRL: {}", reason(&errors))))?;
     if crls.is_empty() { Err(BuildFault::file(path, "no PEM CRL in it")) } else { Ok(crls) }
 }
 
-fn check_crls(path: &Path, crls: &[X509Crl], authorities: &[X509], warnings: &mut Vec<String>) -> Vec<BuildFault> {
+fn check_crls(path: &Path, crls: &[X509Crl], authorities: &[X509]) -> Vec<BuildFault> {
     let mut faults = Vec::new();
     for crl in crls {
         let issuer = shown(crl.issuer_name());
@@ -116,20 +100,13 @@ fn check_crls(path: &Path, crls: &[X509Crl], authorities: &[X509], warnings: &mu
             let start = crl.last_update();
             faults.push(BuildFault::file(path, format!("the CRL of {issuer} is valid only from {start}")));
         }
-        match crl.next_update().map(|end| (end, days_until(end))) {
-            Some((_, Some(WARN_DAYS..))) => {}
-            Some((end, Some(0..))) => {
-                warnings.push(format!("{}: the CRL of {issuer} runs out on {end}; publish a new one", path.display()));
-            }
-            Some((end, _)) => {
-                let complaint =
-                    format!("the CRL of {issuer} ran out on {end}: every client would be refused; publish a new one");
-                faults.push(BuildFault::file(path, complaint));
-            }
-            None => {}
+        if let Some(end) = crl.next_update().filter(|end| days_until(end).is_none_or(|days| days < 0)) {
+            let complaint =
+                format!("the CRL of {issuer} ran out on {end}: every client would be refused; publish a new one");
+            faults.push(BuildFault::file(path, complaint));
         }
     }
-    for authority in authorities.iter().filter(|authority| !matches!(judge_dates(authority), Dates::Bad(_))) {
+    for authority in authorities.iter().filter(|authority| judge_dates(authority).is_ok()) {
         if !crls.iter().any(|crl| signed(crl, authority)) {
             let name = shown(authority.subject_name());
             faults.push(BuildFault::file(path, format!("no CRL of {name}: every client of that CA would be refused")));

@@ -53,10 +53,11 @@ impl Folder {
         self.write("linekeep.toml", format!("{}\n{sections}", self.common()))
     }
 
-    /// What every test's configuration begins with; `[server]` is left to the test.
+    /// What every test's configuration begins with; `[server]` is left to the test. One address plays every part in most
+    /// tests, so penalties are for those that are about them.
     fn common(&self) -> String {
         format!(
-            "[log]\nlevel = \"info\"\nsyslog = false\n[control]\nsocket = \"{}\"\n",
+            "[penalties]\nenabled = false\n[log]\nlevel = \"info\"\nsyslog = false\n[control]\nsocket = \"{}\"\n",
             self.path().join("control.sock").display()
         )
     }
@@ -74,6 +75,22 @@ impl Daemon {
     pub fn spawn(folder: Folder, sections: &str) -> Daemon {
         let file = folder.configure(sections);
         Daemon::spawn_with(folder, &file)
+    }
+
+    /// Starts under a clock that the test sets through a file, as libfaketime reads it: `+0`, `+1h`. Waits until it is ready.
+    pub fn start_under_clock(folder: Folder, sections: &str, clock: &Path, library: &Path) -> Daemon {
+        let file = folder.configure(sections);
+        let environment = [
+            ("LD_PRELOAD", library.to_owned()),
+            ("FAKETIME_TIMESTAMP_FILE", clock.to_owned()),
+            ("FAKETIME_NO_CACHE", "1".into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+        ];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_linekeepd"));
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        let mut daemon = Daemon::spawn_by(command, folder, &file);
+        daemon.wait_for("event=ready ");
+        daemon
     }
 
     /// Starts with a configuration file that the test wrote whole.

@@ -49,7 +49,12 @@ fn a_server_certificate_near_its_end_is_warned_about() {
     let warnings = |days| {
         let leaf = house.ca.issue("linekeep.example", &Leafing { usage: Use::Server, days, ..Leafing::default() });
         let (certificate, key) = leaf.write(house.folder.path(), "soon");
-        build(Profile::Intermediate, &shown_by(&certificate, &key)).unwrap().warnings().to_vec()
+        build(Profile::Intermediate, &shown_by(&certificate, &key))
+            .unwrap()
+            .papers()
+            .iter()
+            .flat_map(|paper| paper.warnings(std::time::SystemTime::now()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(warnings((-1, 40)), [""; 0]);
     let soon = warnings((-1, 29));
@@ -104,7 +109,7 @@ fn every_fault_of_every_file_is_told_at_once() {
     let mode = Mode::Either {
         keyring: house.write("keys", b"alice:00\nbob\n"),
         server: ServerCertificate { certificate: missing("a"), private_key: missing("b") },
-        trust: ClientTrust { client_ca: missing("c"), crl: None },
+        trust: ClientTrust { client_ca: missing("c"), crl: None, require_client_eku: true },
     };
     let faults = faults(&mode);
     let starts = [
@@ -142,9 +147,19 @@ fn a_crl_that_would_lock_everybody_out_is_a_fault(#[case] days: (i64, i64), #[ca
 fn a_crl_near_its_end_is_warned_about() {
     let mut house = House::new();
     house.trust(&[], &[crl(&house.ca, &[], (-1, 8))]);
-    let quiet = house.acceptor(Asks::Certificate).warnings().to_vec();
+    let quiet = house
+        .acceptor(Asks::Certificate)
+        .papers()
+        .iter()
+        .flat_map(|paper| paper.warnings(std::time::SystemTime::now()))
+        .collect::<Vec<_>>();
     house.trust(&[], &[crl(&house.ca, &[], (-1, 6))]);
-    let warnings = house.acceptor(Asks::Certificate).warnings().to_vec();
+    let warnings = house
+        .acceptor(Asks::Certificate)
+        .papers()
+        .iter()
+        .flat_map(|paper| paper.warnings(std::time::SystemTime::now()))
+        .collect::<Vec<_>>();
     assert_eq!(warnings.len(), quiet.len() + 1, "{warnings:?}");
     assert!(warnings.iter().any(|warning| warning.contains("crl.pem: the CRL of Test CA runs out on")), "{warnings:?}");
 }

@@ -19,6 +19,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What one connection came to.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a few of them, in tests")]
 pub enum Outcome {
     /// The real acceptor let somebody in; what came after the greeting, up to the first line's end or the connection's.
     In { tls: &'static str, cipher: &'static str, form: Form, then: Vec<u8> },
@@ -110,7 +111,7 @@ async fn serve(kind: &Kind, stream: TcpStream) -> Outcome {
             if Pin::new(&mut stream).accept().await.is_err() {
                 return Outcome::RawFailed;
             }
-            let facts = Facts::of(stream.ssl());
+            let facts = Facts::of(stream.ssl(), true);
             let ruled = judge(*asks, &facts);
             let then = talk(&mut stream, *after, "served").await;
             Outcome::Raw { facts, ruled, then }

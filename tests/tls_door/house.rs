@@ -57,7 +57,7 @@ impl House {
     pub fn mode(&self, asks: Asks) -> Mode {
         let (certificate, private_key) = self.server_files.clone();
         let server = ServerCertificate { certificate, private_key };
-        let trust = ClientTrust { client_ca: self.client_ca.clone(), crl: self.crl.clone() };
+        let trust = ClientTrust { client_ca: self.client_ca.clone(), crl: self.crl.clone(), require_client_eku: true };
         let keyring = self.keyring.clone();
         match asks {
             Asks::Psk => Mode::Psk { keyring },

@@ -35,7 +35,7 @@ fn accept_keys(context: &mut SslContextBuilder) {
 
 fn demand_certificates(context: &mut SslContextBuilder, house: &House) {
     context.cert_store_mut().add_cert(house.ca.certificate.clone()).unwrap();
-    certificate::demand(context).unwrap();
+    certificate::demand(context, true).unwrap();
 }
 
 /// The obvious rule: the callback was asked for alice, and the handshake is finished.
