@@ -75,7 +75,7 @@ async fn in_time(receipt: Receipt) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
+    use crate::event::{Event, Listen};
     use std::future::{pending, ready};
 
     fn recording(admitted: Receipt) -> Recording {
@@ -93,6 +93,28 @@ mod tests {
         ] {
             assert_eq!(recording(admitted).keep(None, &teller).await, expected);
         }
+    }
+
+    /// Listens to queries, and cannot write them.
+    struct Full;
+
+    impl Listen for Full {
+        fn hear(&self, _: Event) -> Receipt {
+            Receipt::READY
+        }
+
+        fn hear_queries(&self, _: Queries) -> Receipt {
+            Receipt::new(ready(false))
+        }
+    }
+
+    #[tokio::test]
+    async fn one_decision_one_record_queries_whose_records_are_not_written_get_no_answer() {
+        let (teller, mut recording) = (Teller::new(Full), recording(Receipt::READY));
+        let mut asked = recording.begin(config::Queries::Digest).unwrap();
+        assert_eq!(recording.keep(Some(asked.clone()), &teller).await, Kept::Yes, "nothing was asked");
+        asked.add(b"known", "exists");
+        assert_eq!(recording.keep(Some(asked), &teller).await, Kept::No);
     }
 
     #[test]
