@@ -2,6 +2,7 @@
 //! Knows no log format: an event names its fields, the listener writes them.
 
 use std::fmt::{self, Display};
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// How much an event matters; the words are syslog's (RFC 5424 section 6.2.1).
@@ -101,6 +102,8 @@ pub enum SessionEnd {
     NoLongerPermitted,
     /// The time of the client, or of its certificate, is over.
     Expired,
+    /// That the client was let in could not be written where `on-overflow = "refuse"` asks for it.
+    Unrecorded,
 }
 
 impl SessionEnd {
@@ -117,6 +120,7 @@ impl SessionEnd {
             SessionEnd::CutAtStop => "cut-at-stop",
             SessionEnd::NoLongerPermitted => "no-longer-permitted",
             SessionEnd::Expired => "expired",
+            SessionEnd::Unrecorded => "record-not-written",
         }
     }
 }
@@ -217,8 +221,8 @@ events! {
         { connection: u64, client: Arc<str>, source: String, refused: u64 }
     /// A session is over.
     SessionEnded = "session-ended", Notice, "session ended"
-        { connection: u64, listener: Arc<str>, source: String, client: Arc<str>, reason: SessionEnd, queries: u64, found: u64,
-          limited: u64, invalid: u64, bytes_read: u64, bytes_written: u64, seconds: u64 }
+        { connection: u64, listener: Arc<str>, source: String, client: Arc<str>, reason: SessionEnd, queries: Amount, found: Amount,
+          limited: Amount, invalid: Amount, bytes_read: u64, bytes_written: u64, seconds: u64 }
     /// New configuration, keys and certificates are in service, and of each list what could be taken.
     Reloaded = "reloaded", Notice, "reloaded"
         { by: String, generation: u64, changes: usize, lists: usize, list_faults: usize, lines: u64, milliseconds: u128 }
@@ -241,8 +245,32 @@ events! {
     RecordsLost = "records-lost", Error, "records were lost" { sink: &'static str, count: u64 }
     /// A record sink does not take records.
     SinkFailed = "sink-failed", Warning, "records cannot be written here for now" { sink: &'static str, error: String }
+    /// How far the trail has come, for the places beside it.
+    Checkpoint = "checkpoint", Notice, "the trail has come so far" { epoch: u64, count: u64, tag: String, mac: String }
+    /// A file of the trail became too old, or all became too much; told before it is removed.
+    TrailRemoved = "trail-removed", Notice, "a file of the trail is removed, as keep-days and keep-bytes say"
+        { file: u64, day: String, bytes: u64 }
+    /// Somebody asked, with the query as a digest.
+    QueryDigest = "query", Info, "looked up"
+        { connection: u64, source: Arc<str>, client: Arc<str>, answer: &'static str, digest_epoch: u64, digest: String }
+    /// Somebody asked, with the query.
+    QueryPlain = "query", Info, "looked up"
+        { connection: u64, source: Arc<str>, client: Arc<str>, answer: &'static str, bytes: usize, query: String }
     /// Somebody without the right used the control socket.
     ControlDenied = "control-denied", Warning, "control connection denied" { uid: u32 }
+}
+
+/// A count that a record may be told to leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount(pub Option<u64>);
+
+impl Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(amount) => write!(f, "{amount}"),
+            None => f.write_str("not-recorded"),
+        }
+    }
 }
 
 impl Display for Refusal {
@@ -257,19 +285,122 @@ impl Display for SessionEnd {
     }
 }
 
+/// The queries of one turn of a session, for records of each.
+#[derive(Clone, Debug)]
+pub struct Queries {
+    /// Whose they are.
+    pub connection: u64,
+    /// Where it comes from.
+    pub source: Arc<str>,
+    /// Who it is.
+    pub client: Arc<str>,
+    /// Whether the records hold the queries themselves, not digests.
+    pub plain: bool,
+    /// All queries, one behind the other.
+    pub bytes: Vec<u8>,
+    /// Where each ends, and the word of its answer.
+    pub ends: Vec<(usize, &'static str)>,
+}
+
+impl Queries {
+    /// Adds one.
+    pub fn add(&mut self, query: &[u8], answer: &'static str) {
+        self.bytes.extend_from_slice(query);
+        self.ends.push((self.bytes.len(), answer));
+    }
+
+    /// Each query with the word of its answer.
+    pub fn each(&self) -> impl Iterator<Item = (&[u8], &'static str)> {
+        let mut start = 0;
+        self.ends.iter().map(move |(end, answer)| {
+            let query = self.bytes.get(start..*end).unwrap_or_default();
+            start = *end;
+            (query, *answer)
+        })
+    }
+}
+
+/// Tells whether what was told is written where it has to be. Ready at once where nobody has to wait.
+pub struct Receipt(Option<Pin<Box<dyn Future<Output = bool> + Send>>>);
+
+impl Receipt {
+    /// Nobody has to wait.
+    pub const READY: Receipt = Receipt(None);
+
+    /// As this tells.
+    pub fn new(written: impl Future<Output = bool> + Send + 'static) -> Receipt {
+        Receipt(Some(Box::pin(written)))
+    }
+
+    /// Whether nobody has to wait.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it is written, once that is known.
+    pub async fn written(self) -> bool {
+        match self.0 {
+            Some(written) => written.await,
+            None => true,
+        }
+    }
+}
+
+/// Who listens to events. Everything here returns at once.
+pub trait Listen: Send + Sync {
+    /// Hears an event, and says when it is written.
+    fn hear(&self, event: Event) -> Receipt;
+
+    /// Hears queries, and says when their records are written.
+    fn hear_queries(&self, _: Queries) -> Receipt {
+        Receipt::READY
+    }
+
+    /// Whether records cannot be written for now, and nothing may be answered without.
+    fn refuses(&self) -> bool {
+        false
+    }
+}
+
+impl<F: Fn(Event) + Send + Sync> Listen for F {
+    fn hear(&self, event: Event) -> Receipt {
+        self(event);
+        Receipt::READY
+    }
+}
+
 /// Where rooms tell events. Cheap to clone; telling never blocks.
 #[derive(Clone)]
-pub struct Teller(Arc<dyn Fn(Event) + Send + Sync>);
+pub struct Teller(Arc<dyn Listen>);
 
 impl Teller {
-    /// A teller that hands every event to `listen`, which has to return at once.
-    pub fn new(listen: impl Fn(Event) + Send + Sync + 'static) -> Teller {
+    /// A teller that hands every event to `listen`.
+    pub fn new(listen: impl Listen + 'static) -> Teller {
         Teller(Arc::new(listen))
     }
 
     /// Tells what happened.
     pub fn tell(&self, event: Event) {
-        (self.0)(event);
+        drop(self.0.hear(event));
+    }
+
+    /// Tells what happened, for whoever has to know that it is written before they go on.
+    #[must_use]
+    pub fn tell_and_ask(&self, event: Event) -> Receipt {
+        self.0.hear(event)
+    }
+
+    /// Tells what was asked.
+    #[must_use]
+    pub fn tell_queries(&self, queries: Queries) -> Receipt {
+        self.0.hear_queries(queries)
+    }
+
+    /// Whether records cannot be written for now, and nothing may be answered without.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.0.refuses()
     }
 }
 

@@ -1,32 +1,56 @@
-//! From events to records: one bounded, escaped line an event, told to standard error and the local syslog.
-//! Knows events and `[log]`; runs on a thread of its own behind a bounded queue, so that a sink that stalls
+//! From events to records: one bounded, escaped line an event, told to standard error, the local syslog and the chained
+//! trail. Knows events, `[log]` and `[audit]`; runs on a thread of its own behind a bounded queue, so that a sink that stalls
 //! never delays an answer. What the queue could not hold is counted, and the count is itself recorded.
 
+mod asked;
+mod chain;
+mod ear;
+mod files;
 mod line;
+mod search;
 mod sink;
+mod trail;
+mod verdict;
+mod verify;
+mod written;
 
+pub use asked::{day_number, text};
+pub use chain::{KEY_BYTES, Master, Position, Tag, hex, tag_from_hex};
+pub use files::{End, TrailFile, end, head, list};
 pub use line::{MAX_RECORD_BYTES, Record};
+pub use search::{Filter, Found, find, show};
+pub use trail::Trail;
+pub use verdict::{Damage, Finding, Verdict};
+pub use verify::verify;
+pub use written::{Header, Line, field, fields};
 
-use crate::config::Log;
-use crate::event::{Event, Teller};
+use crate::config::{self, Fsync, Log, OnOverflow};
+use crate::event::{Event, Queries, Teller};
 use crate::metrics::Metrics;
+use ear::Known;
 use sink::{Sink, Stderr, Syslog};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::oneshot;
 
-/// Events that wait to be written, at most. At about 300 bytes each this bounds the queue to a few megabytes.
+/// Events that wait to be written, at most. At about 300 bytes each this bounds the queue to a few megabytes; queries have
+/// a bound of their own.
 const QUEUE_EVENTS: usize = 8192;
 
 /// How often lost records are told, at most.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Messages that are written to the trail together, at most.
+const TOGETHER: usize = 512;
+
 enum Message {
-    /// With the time at which it was told.
-    Event(Event, SystemTime),
+    /// With the time at which it was told, and where to say that it is written.
+    Event(Event, SystemTime, Option<oneshot::Sender<bool>>),
+    Queries(Queries, SystemTime, Option<oneshot::Sender<bool>>),
     Stop,
 }
 
@@ -40,21 +64,22 @@ pub struct Audit {
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn start(log: &Log, metrics: Arc<Metrics>) -> io::Result<(Teller, Audit)> {
-    let (queue, events) = sync_channel(QUEUE_EVENTS);
-    let lost = Arc::new(AtomicU64::new(0));
-    let writer = Writer { sinks: sinks(log), level: log.level, lost: Arc::clone(&lost), metrics: Arc::clone(&metrics) };
-    let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&events))?;
-    let teller = {
-        let queue = queue.clone();
-        Teller::new(move |event| {
-            metrics.note(&event);
-            if queue.try_send(Message::Event(event, SystemTime::now())).is_err() {
-                lost.fetch_add(1, Relaxed);
-            }
-        })
+pub fn start(
+    log: &Log,
+    trail: Option<Trail>,
+    key: Option<Master>,
+    rules: &config::Audit,
+    metrics: Arc<Metrics>,
+) -> io::Result<(Teller, Audit)> {
+    let known = Arc::new(Known::default());
+    let (queue, ear, messages) = ear::queue(&known, Arc::clone(&metrics), rules.on_overflow == OnOverflow::Refuse);
+    let tick = match rules.trail.as_ref().map(|trail| trail.fsync) {
+        Some(Fsync::Interval(interval)) => interval.min(LOSS_INTERVAL),
+        _ => LOSS_INTERVAL,
     };
-    Ok((teller, Audit { queue, thread }))
+    let writer = Writer { sinks: sinks(log), level: log.level, trail, key, tick, known, metrics };
+    let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&messages))?;
+    Ok((Teller::new(ear), Audit { queue, thread }))
 }
 
 impl Audit {
@@ -93,29 +118,81 @@ fn sinks(log: &Log) -> Vec<Box<dyn Sink + Send>> {
 struct Writer {
     sinks: Vec<Box<dyn Sink + Send>>,
     level: crate::event::Severity,
-    lost: Arc<AtomicU64>,
+    trail: Option<Trail>,
+    key: Option<Master>,
+    tick: Duration,
+    known: Arc<Known>,
     metrics: Arc<Metrics>,
 }
 
 impl Writer {
-    fn run(mut self, events: &Receiver<Message>) {
+    fn run(mut self, messages: &Receiver<Message>) {
         let mut told = Instant::now();
         loop {
-            match events.recv_timeout(LOSS_INTERVAL) {
-                Ok(Message::Event(event, time)) => self.write(&event, time),
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
+            let going = match messages.recv_timeout(self.tick) {
+                Ok(first) => self.write_together(first, messages),
+                Err(RecvTimeoutError::Timeout) => true,
+                Err(RecvTimeoutError::Disconnected) => false,
+            };
+            if !going {
+                break;
             }
             if told.elapsed() >= LOSS_INTERVAL {
                 self.tell_lost();
                 told = Instant::now();
             }
+            self.tend_trail();
         }
         self.tell_lost();
+        let news = self.trail.as_mut().map_or_else(Vec::new, Trail::close);
+        self.tell_beside_trail(news);
+    }
+
+    /// Writes what waits, then the trail once for all of it, and only then says to those who wait that it is written.
+    /// `false` when asked to stop.
+    fn write_together(&mut self, first: Message, messages: &Receiver<Message>) -> bool {
+        let (mut waiting, mut whole, mut going) = (Vec::new(), true, true);
+        for message in std::iter::once(first).chain(messages.try_iter().take(TOGETHER)) {
+            let (written, sender) = match message {
+                Message::Stop => {
+                    going = false;
+                    break;
+                }
+                Message::Event(event, time, sender) => (self.write(&event, time), sender),
+                Message::Queries(queries, time, sender) => (self.write_queries(&queries, time), sender),
+            };
+            whole &= written;
+            waiting.extend(sender);
+        }
+        if let Some(trail) = &mut self.trail {
+            let came = trail.settle();
+            whole &= came.whole;
+            self.known.broken.store(!came.whole, Relaxed);
+            self.tell_beside_trail(came.news);
+        }
+        for sender in waiting {
+            // A session that ended meanwhile waits no more.
+            let _ = sender.send(whole);
+        }
+        going
+    }
+
+    /// What the trail needs without being written to: to be tried again, forced to the disk, vouched for.
+    fn tend_trail(&mut self) {
+        let Some(trail) = &mut self.trail else { return };
+        let mut news = trail.retry().news;
+        let settled = trail.settle();
+        self.known.broken.store(!settled.whole, Relaxed);
+        news.extend(settled.news);
+        let checkpoint = settled.whole.then(|| trail.checkpoint_if_due()).flatten();
+        self.tell_beside_trail(news);
+        if let Some(checkpoint) = checkpoint {
+            self.write(&checkpoint, SystemTime::now());
+        }
     }
 
     fn tell_lost(&mut self) {
-        let count = self.lost.swap(0, Relaxed);
+        let count = self.known.lost.swap(0, Relaxed);
         if count > 0 {
             let event = Event::RecordsLost { sink: "queue", count };
             self.metrics.note(&event);
@@ -123,22 +200,63 @@ impl Writer {
         }
     }
 
-    /// Writes to every sink. A sink that fails is named once on the others, and what it missed once it works again.
-    fn write(&mut self, event: &Event, time: SystemTime) {
-        if event.severity() > self.level {
-            return;
+    fn write_queries(&mut self, queries: &Queries, time: SystemTime) -> bool {
+        self.known.held.fetch_sub(queries.bytes.len() as u64, Relaxed);
+        let events: Vec<Event> = asked::events(queries, time, self.key.as_ref()).collect();
+        let mut whole = true;
+        for event in &events {
+            whole &= self.write(event, time);
+        }
+        whole
+    }
+
+    /// Writes to the trail and to every sink. A sink that fails is named once on the others, and what it missed once it
+    /// works again. Whether the trail took it.
+    fn write(&mut self, event: &Event, time: SystemTime) -> bool {
+        let wanted = event.severity() <= self.level;
+        if !wanted && self.trail.is_none() {
+            return true;
         }
         let record = Record::new(event, time);
+        let mut whole = true;
+        if let Some(trail) = &mut self.trail {
+            let came = trail.take(&record);
+            whole = came.whole;
+            self.tell_beside_trail(came.news);
+        }
+        if wanted {
+            self.write_beside_trail(&record);
+        }
+        whole
+    }
+
+    fn write_beside_trail(&mut self, record: &Record) {
         let mut news = Vec::new();
         for sink in &mut self.sinks {
-            news.extend(sink.write(&record));
+            news.extend(sink.write(record));
         }
         for event in news {
             self.metrics.note(&event);
             let record = Record::new(&event, SystemTime::now());
+            if let Some(trail) = &mut self.trail {
+                let _ = trail.take(&record);
+            }
             for sink in &mut self.sinks {
                 let _ = sink.write(&record);
             }
         }
     }
+
+    /// What the trail says of itself, for the other places.
+    fn tell_beside_trail(&mut self, news: Vec<Event>) {
+        for event in news {
+            self.metrics.note(&event);
+            if event.severity() <= self.level {
+                self.write_beside_trail(&Record::new(&event, SystemTime::now()));
+            }
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

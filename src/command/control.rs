@@ -40,6 +40,9 @@ enum What {
     /// Make, list, rotate, revoke and import keys of a keyring.
     #[command(subcommand)]
     Psk(psk::What),
+    /// Read the chained audit trail: verify it, search it, show it. Asks no daemon.
+    #[command(subcommand)]
+    Audit(super::audit::Typed),
 }
 
 const AFTER_HELP: &str = "\
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         What::Status { json } => (Command::Status, json),
         What::Reload { json } => (Command::Reload, json),
         What::Psk(what) => return psk::main(what, &typed.socket),
+        What::Audit(typed) => return super::audit::run(typed),
     };
     let reply = match ask(&typed.socket, command) {
         Ok(reply) => reply,

@@ -1,9 +1,10 @@
 //! `linekeepd`: what was typed, then what was meant, then the start-up in order.
 
-use crate::audit;
+use crate::audit::{self, Master, Trail};
 use crate::config::{self, Config};
 use crate::dataset::{self, Lists};
 use crate::event::{Event, Teller};
+use crate::identity::{Reader, private_file};
 use crate::index::Fingerprinter;
 use crate::metrics::Metrics;
 use crate::process::{self, Alone};
@@ -103,7 +104,7 @@ fn run(file: &Path) -> Result<(), Failure> {
 
     // Here threads start, and nowhere before.
     let metrics = Arc::new(Metrics::default());
-    let (teller, audit) = start_audit(alone, prepared.doors.config(), &metrics)?;
+    let (teller, audit) = start_audit(alone, prepared.doors.config(), prepared.key.clone(), &metrics)?;
     let served = serve(prepared, &teller, metrics);
     audit.stop(AUDIT_PATIENCE);
     served
@@ -113,6 +114,7 @@ fn run(file: &Path) -> Result<(), Failure> {
 struct Prepared {
     file: PathBuf,
     decoys: DecoyKeys,
+    key: Option<Master>,
     doors: Doors,
     sockets: Vec<Bound>,
     control: Option<BoundControl>,
@@ -123,21 +125,42 @@ fn prepare(file: &Path) -> Result<Prepared, Failure> {
     let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, &error))?;
     let (doors, mut warnings) = read(file, &decoys)?;
     let config = doors.config();
+    let key = audit_key(config)?;
     warnings.extend(process::raise_descriptor_limit().shortage(config.server.max_connections));
     let (sockets, control) = bind(config)?;
-    Ok(Prepared { file: file.to_owned(), decoys, doors, sockets, control, warnings })
+    Ok(Prepared { file: file.to_owned(), decoys, key, doors, sockets, control, warnings })
 }
 
 /// How long the last records may take to be written.
 const AUDIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Takes the proof: whoever starts threads shows that none ran before.
-fn start_audit(_: Alone, config: &Config, metrics: &Arc<Metrics>) -> Result<(Teller, audit::Audit), Failure> {
-    audit::start(&config.log, Arc::clone(metrics)).map_err(|error| Failure::new(exit::OSERR, &error))
+fn start_audit(
+    _: Alone,
+    config: &Config,
+    key: Option<Master>,
+    metrics: &Arc<Metrics>,
+) -> Result<(Teller, audit::Audit), Failure> {
+    let trail = match (&config.audit.trail, &key) {
+        (Some(rules), Some(key)) => {
+            Some(Trail::open(rules, key.clone()).map_err(|why| Failure::new(exit::OSERR, &why))?)
+        }
+        _ => None,
+    };
+    audit::start(&config.log, trail, key, &config.audit, Arc::clone(metrics))
+        .map_err(|error| Failure::new(exit::OSERR, &error))
+}
+
+/// The master key of the audit, if the configuration names one.
+fn audit_key(config: &Config) -> Result<Option<Master>, Failure> {
+    let Some(file) = &config.audit.key else { return Ok(None) };
+    let fault = |why: String| Failure::new(exit::CONFIG, &format!("[audit] key: {why}"));
+    let content = private_file::read(file, Reader::this_process()).map_err(|why| fault(why.to_string()))?;
+    Master::read(&content).map(Some).map_err(|why| fault(format!("{}: {why}", file.display())))
 }
 
 fn serve(prepared: Prepared, teller: &Teller, metrics: Arc<Metrics>) -> Result<(), Failure> {
-    let Prepared { file, decoys, doors, sockets, control, warnings } = prepared;
+    let Prepared { file, decoys, key: _, doors, sockets, control, warnings } = prepared;
     let os = |error: std::io::Error| Failure::new(exit::OSERR, &error);
     let fingerprinter = draw_fingerprinter()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(os)?;
@@ -237,6 +260,7 @@ fn check(file: &Path) -> Result<(), Failure> {
     let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, &error))?;
     let (doors, warnings) = read(file, &decoys)?;
     let config = doors.config();
+    audit_key(config)?;
     let found = dataset::check(&config.datasets);
     let is_required =
         |fault: &&dataset::Fault| config.datasets.iter().any(|dataset| dataset.required && dataset.name == fault.list);

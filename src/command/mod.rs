@@ -1,6 +1,8 @@
 //! What the three programs do with their arguments: what was typed, then what was meant.
 
 #[cfg(feature = "daemon")]
+mod audit;
+#[cfg(feature = "daemon")]
 pub mod control;
 #[cfg(feature = "daemon")]
 pub mod daemon;

@@ -376,5 +376,5 @@ fn moment(typed: &str) -> Result<SystemTime, String> {
 }
 
 fn words(faults: Vec<ChangeFault>) -> Vec<String> {
-    faults.iter().map(ToString::to_string).collect()
+    faults.into_iter().map(|fault| fault.to_string()).collect()
 }

@@ -1,6 +1,7 @@
 //! What the configuration means. Everything here is already checked: whoever holds a [`Config`] need not doubt it.
 //! The way from what was typed to what is meant, with every fault on it, is `config/`'s other rooms.
 
+mod audit;
 mod client;
 mod dataset;
 mod fault;
@@ -12,6 +13,7 @@ mod reference;
 mod sections;
 mod table;
 
+pub use audit::{Audit, Fsync, OnOverflow, Queries, Trail};
 pub use fault::{Fault, Faults};
 pub use parse::{load, parse};
 pub use reference::reference;
@@ -43,6 +45,8 @@ pub struct Config {
     pub penalties: Penalties,
     /// `[log]`
     pub log: Log,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[control]`; `None` when switched off.
     pub control: Option<Control>,
     /// `[[listener]]`, at least one, names distinct.

@@ -1,5 +1,6 @@
 //! From text to meaning: every section, every fault, then what several sections say of one another.
 
+use super::audit;
 use super::client::{self, PlacedClient};
 use super::dataset::{self, Named};
 use super::fault::{Fault, Faults, Gathering};
@@ -73,7 +74,7 @@ fn parse_in(text: &str, file: &Path, folder: &Path) -> Result<Config, Faults> {
     }
 }
 
-const SECTIONS: [&str; 7] = ["server", "penalties", "log", "control", "listener", "dataset", "client"];
+const SECTIONS: [&str; 8] = ["server", "penalties", "log", "audit", "control", "listener", "dataset", "client"];
 
 fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Option<Config> {
     for key in document.keys() {
@@ -86,6 +87,7 @@ fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Op
         once(document, "server", sections::SERVER, faults, |table, faults| sections::server(table, folder, faults));
     let penalties = once(document, "penalties", penalties::PENALTIES, faults, penalties::penalties);
     let log = once(document, "log", sections::LOG, faults, |table, faults| sections::log(table, folder, faults));
+    let audit = once(document, "audit", audit::AUDIT, faults, |table, faults| audit::audit(table, folder, faults));
     let control =
         once(document, "control", sections::CONTROL, faults, |table, faults| sections::control(table, folder, faults));
     let listeners = each(document, "listener", listener::LISTENER, faults, |table, faults| {
@@ -103,6 +105,7 @@ fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Op
         server: server?,
         penalties: penalties?,
         log: log?,
+        audit: audit?,
         control: control?,
         listeners: listeners.into_iter().map(|placed| placed.listener).collect(),
         datasets: datasets.into_iter().map(|named| named.value).collect(),

@@ -1,14 +1,15 @@
 //! The configuration reference, made from the same definitions that read the file.
 
 use super::key::Described;
-use super::{client, dataset, listener, penalties, sections};
+use super::{audit, client, dataset, listener, penalties, sections};
 use std::fmt::Write;
 
 /// A section, and what it is for.
-const SECTIONS: [(&str, &str, &[Described]); 7] = [
+const SECTIONS: [(&str, &str, &[Described]); 8] = [
     ("[server]", "Limits that hold for all listeners together. May be left out.", sections::SERVER),
     ("[penalties]", "What failed logins and slow handshakes cost a source. May be left out.", penalties::PENALTIES),
     ("[log]", "Where events are told. May be left out.", sections::LOG),
+    ("[audit]", "The trail, and what is recorded of queries. May be left out.", audit::AUDIT),
     ("[control]", "The socket of `linekeepctl`. May be left out.", sections::CONTROL),
     ("[[listener]]", "Where to listen, and what proves who a client is. At least one.", listener::LISTENER),
     ("[[dataset]]", "A list. At least one.", dataset::DATASET),
@@ -55,7 +56,7 @@ pub fn reference() -> String {
          `\"10s\"`, `\"500ms\"` or `\"1m 30s\"`, sizes as bytes or as `\"512 MiB\"`.\n\n\
          On reload (SIGHUP, `linekeepctl reload`) configuration, keys, certificates and CRLs are read anew, all or nothing, and \
          with them lists whose files changed; of one that has become unreadable or breaks a guard the last good generation \
-         stays, and the rest takes effect. `threads`, `backlog`, `[log]`, `[control]`, and the name, place and address of a listener need a restart; a reload that would change one is refused.\n",
+         stays, and the rest takes effect. `threads`, `backlog`, `[log]`, `[audit]` but for its `queries`, `[control]`, and the name, place and address of a listener need a restart; a reload that would change one is refused.\n",
     );
     for (name, purpose, keys) in SECTIONS {
         let _ = write!(page, "\n## `{name}`\n\n{purpose}\n");

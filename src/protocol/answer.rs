@@ -62,6 +62,16 @@ const ERROR: &[u8] = b"ERROR: ";
 pub struct NotAnAnswer;
 
 impl Answer {
+    /// The word in records.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Answer::Exists => "exists",
+            Answer::NotFound => "not-found",
+            Answer::Error(reason) => reason.word(),
+        }
+    }
+
     /// Appends the answer's line, with its LF.
     pub fn encode(self, out: &mut Vec<u8>) {
         match self {

@@ -261,7 +261,7 @@ impl Peer<'_> {
                 if let Evidence::Psk { identity } = &presented.evidence {
                     self.shared.uses.note(identity);
                 }
-                self.shared.teller.tell(Event::ClientAdmitted {
+                let recorded = self.shared.teller.tell_and_ask(Event::ClientAdmitted {
                     connection: self.connection,
                     listener,
                     source,
@@ -271,7 +271,15 @@ impl Peer<'_> {
                     tls: tls.into(),
                     cipher: cipher.into(),
                 });
-                Some(Admitted { connection: self.connection, client, place, presented, epoch: state.epoch, form })
+                Some(Admitted {
+                    connection: self.connection,
+                    client,
+                    place,
+                    presented,
+                    epoch: state.epoch,
+                    form,
+                    recorded,
+                })
             }
             Err(reason) => {
                 let (connection, proxy) = (self.connection, shown(self.proxy));

@@ -11,6 +11,7 @@ mod explain;
 mod introduction;
 pub mod listener;
 pub mod penalties;
+mod recording;
 pub mod reload;
 pub mod session;
 pub mod shared;

@@ -3,6 +3,7 @@
 
 use super::accounts::Place;
 use super::explain;
+use super::recording::{Kept, Recording};
 use super::shared::Shared;
 use super::standing::Standing;
 use super::state::{Presented, State};
@@ -10,7 +11,7 @@ use super::tally::Tally;
 use super::wire::Conversation;
 use crate::config;
 use crate::dataset::{Scratch, Selection};
-use crate::event::{Event, SessionEnd};
+use crate::event::{Amount, Event, Receipt, SessionEnd};
 use crate::identity::Client;
 use crate::protocol::{Answer, Decoder, Explained, Form, Reason, Request};
 use std::future::{Future, poll_fn};
@@ -41,6 +42,8 @@ pub struct Admitted {
     pub epoch: u64,
     /// In which form it is answered.
     pub form: Form,
+    /// Says when the record of its admission is written.
+    pub recorded: Receipt,
 }
 
 /// Serves one client until either side ends it, and parts properly.
@@ -88,19 +91,23 @@ struct Session<'a> {
     invalid: u64,
     bytes_read: u64,
     bytes_written: u64,
+    recording: Recording,
 }
 
 /// What one read brought.
 enum Turn {
     GoOn,
     TooLong,
+    Unrecorded,
 }
 
 impl<'a> Session<'a> {
     fn new(admitted: Admitted, shared: &'a Shared) -> Session<'a> {
-        let Admitted { connection, client, place, presented, epoch, form } = admitted;
+        let Admitted { connection, client, place, presented, epoch, form, recorded } = admitted;
         let state = shared.state.load();
         let limits = state.config.server.clone();
+        let (source, name) = (presented.source.to_string().into(), Arc::clone(client.name()));
+        let recording = Recording { connection, source, client: name, admitted: Some(recorded) };
         let text = state.doors[presented.listener].listener.text;
         Session {
             shared,
@@ -122,6 +129,7 @@ impl<'a> Session<'a> {
             invalid: 0,
             bytes_read: 0,
             bytes_written: 0,
+            recording,
         }
     }
 
@@ -156,8 +164,10 @@ impl<'a> Session<'a> {
         // An answer may have waited for files: whoever lost the right to it meanwhile does not get it.
         self.follow(&self.shared.state.load())?;
         self.write(stream, called).await?;
-        if let Turn::TooLong = turn {
-            return Err(SessionEnd::QueryTooLong);
+        match turn {
+            Turn::GoOn => {}
+            Turn::TooLong => return Err(SessionEnd::QueryTooLong),
+            Turn::Unrecorded => return Err(SessionEnd::Unrecorded),
         }
         self.decoder.discard_answered();
         if !waited {
@@ -230,6 +240,7 @@ impl<'a> Session<'a> {
         let mut queries: [&[u8]; BATCH] = [b""; BATCH];
         let mut replies = [Answer::Error(Reason::ListUnavailable); BATCH];
         let mut tally = Tally::default();
+        let mut recorded = self.recording.begin(state.config.audit.queries);
         loop {
             let mut taken = 0;
             let mut asked = 0;
@@ -250,6 +261,8 @@ impl<'a> Session<'a> {
             let (queries, replies) = (&queries[..granted], &mut all[..granted]);
             if self.selection.is_empty() {
                 replies.fill(Answer::Error(Reason::NotPermitted));
+            } else if self.shared.teller.refuses() {
+                replies.fill(Answer::Error(Reason::ServerBusy));
             } else {
                 state.lists.answer_batch(&self.selection, queries, replies, &mut self.scratch).await;
             }
@@ -266,13 +279,13 @@ impl<'a> Session<'a> {
                 };
                 tally.count(*request, answer);
                 answer.encode(&mut self.answers);
+                if let (Some(recorded), Request::Query(query)) = (&mut recorded, request) {
+                    recorded.add(query, answer.word());
+                }
             }
         }
-        if tally.requests > 0 {
-            self.last_request = Instant::now();
-            self.settle(&tally);
-        }
-        Ok(turn)
+        let kept = self.recording.keep(recorded, &self.shared.teller).await;
+        Ok(self.settle(tally, turn, kept, 0))
     }
 
     /// As `answer`, in the explained form: a batch at a time, written out when much is collected.
@@ -286,7 +299,7 @@ impl<'a> Session<'a> {
             match self.explain_batch(answered).await? {
                 (0, turn) => return Ok(turn),
                 (more, Turn::GoOn) => answered += more,
-                (_, Turn::TooLong) => return Ok(Turn::TooLong),
+                (_, turn) => return Ok(turn),
             }
             if self.answers.len() >= explain::COLLECTED_BYTES {
                 self.write(stream, called.as_mut()).await?;
@@ -307,14 +320,18 @@ impl<'a> Session<'a> {
             Request::Invalid(_) | Request::TooLong => None,
         });
         let queries: Vec<&[u8]> = queries.collect();
+        let refuses = self.shared.teller.refuses();
         let granted = self.standing.grant(self.shared, queries.len());
         let mut explained = explain::explain(&state, &self.selection, &queries[..granted]).await;
         let limited = queries.len() - granted;
         let mut left = queries.len();
+        let mut recorded = self.recording.begin(state.config.audit.queries);
+        let before = self.answers.len();
         let mut turn = Turn::GoOn;
         let mut tally = Tally::default();
         for request in &batch {
             let explained = match request {
+                Request::Query(_) if refuses => Explained::Error(Reason::ServerBusy),
                 Request::Query(_) if left <= limited => Explained::Error(Reason::RateLimited),
                 Request::Query(_) => {
                     left -= 1;
@@ -328,16 +345,30 @@ impl<'a> Session<'a> {
             };
             tally.count(*request, explained.answer());
             explained.encode(&mut self.answers);
+            if let (Some(recorded), Request::Query(query)) = (&mut recorded, request) {
+                recorded.add(query, explained.answer().word());
+            }
         }
         let taken = batch.len();
-        if tally.requests > 0 {
-            self.last_request = Instant::now();
-            self.settle(&tally);
-        }
-        Ok((taken, turn))
+        let kept = self.recording.keep(recorded, &self.shared.teller).await;
+        Ok((taken, self.settle(tally, turn, kept, before)))
     }
 
-    fn settle(&mut self, tally: &Tally) {
+    /// Counts what was answered. What has no record where it needs one is not answered: in place of every answer behind
+    /// the first `before` bytes the client is told to come again.
+    fn settle(&mut self, mut tally: Tally, mut turn: Turn, kept: Kept, before: usize) -> Turn {
+        if kept == Kept::NeverAdmitted {
+            turn = Turn::Unrecorded;
+        }
+        if tally.requests == 0 {
+            return turn;
+        }
+        self.last_request = Instant::now();
+        if kept != Kept::Yes {
+            self.answers.truncate(before);
+            (0..tally.requests).for_each(|_| Answer::Error(Reason::ServerBusy).encode(&mut self.answers));
+            tally = tally.all_errors();
+        }
         self.queries += tally.queries();
         self.found += tally.exists;
         self.limited += tally.limited;
@@ -346,6 +377,7 @@ impl<'a> Session<'a> {
         if tally.limited > 0 {
             self.standing.tell_limited(self.shared, self.connection);
         }
+        turn
     }
 
     /// Writes all answers of this turn in one go. A peer that does not read holds only itself up, and not for ever; nor
@@ -392,16 +424,18 @@ impl<'a> Session<'a> {
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         let state = self.shared.state.load();
+        let counted = state.config.audit.queries != config::Queries::None;
+        let amount = |amount: u64| Amount(counted.then_some(amount));
         self.shared.teller.tell(Event::SessionEnded {
             connection: self.connection,
             listener: Arc::clone(&state.doors[self.standing.presented.listener].listener.name),
             source: self.standing.presented.source.to_string(),
             client: Arc::clone(self.standing.client.name()),
             reason: self.end,
-            queries: self.queries,
-            found: self.found,
-            limited: self.limited,
-            invalid: self.invalid,
+            queries: amount(self.queries),
+            found: amount(self.found),
+            limited: amount(self.limited),
+            invalid: amount(self.invalid),
             bytes_read: self.bytes_read,
             bytes_written: self.bytes_written,
             seconds: self.begun.elapsed().as_secs(),

@@ -19,6 +19,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// The same requests, each answered with an error.
+    pub(super) fn all_errors(&self) -> Tally {
+        Tally { requests: self.requests, errors: self.requests, ..Tally::default() }
+    }
+
     pub(super) fn count(&mut self, request: Request<'_>, answer: Answer) {
         self.requests += 1;
         let counter = match (request, answer) {

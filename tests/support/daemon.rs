@@ -86,19 +86,21 @@ impl Daemon {
             ("FAKETIME_NO_CACHE", "1".into()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
         ];
-        let mut daemon = Daemon::spawn_within(folder, &file, &environment);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_linekeepd"));
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        let mut daemon = Daemon::spawn_by(command, folder, &file);
         daemon.wait_for("event=ready ");
         daemon
     }
 
     /// Starts with a configuration file that the test wrote whole.
     pub fn spawn_with(folder: Folder, file: &Path) -> Daemon {
-        Daemon::spawn_within(folder, file, &[])
+        Daemon::spawn_by(Command::new(env!("CARGO_BIN_EXE_linekeepd")), folder, file)
     }
 
-    fn spawn_within(folder: Folder, file: &Path, environment: &[(&str, PathBuf)]) -> Daemon {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_linekeepd"))
-            .envs(environment.iter().map(|(name, value)| (name, value)))
+    /// Starts by a command that becomes the daemon, such as one that prepares its surroundings.
+    pub fn spawn_by(mut command: Command, folder: Folder, file: &Path) -> Daemon {
+        let mut child = command
             .arg("--config")
             .arg(file)
             .stdin(Stdio::null())
@@ -141,6 +143,12 @@ impl Daemon {
                 Err(RecvTimeoutError::Disconnected) => panic!("ended without {words:?}: {:#?}", self.seen),
             }
         }
+    }
+
+    /// Whether such a record has come so far.
+    pub fn has_seen(&mut self, words: &str) -> bool {
+        self.seen.extend(self.events.try_iter());
+        self.seen.iter().any(|line| words.split_whitespace().all(|word| line.contains(word)))
     }
 
     /// Every record so far that holds all the words, after waiting for one that holds `until`.
