@@ -27,6 +27,17 @@ impl Severity {
         ("info", Severity::Info),
     ];
 
+    /// The number in syslog and the journal.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Severity::Error => 3,
+            Severity::Warning => 4,
+            Severity::Notice => 5,
+            Severity::Info => 6,
+        }
+    }
+
     /// The name in records.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -243,6 +254,9 @@ events! {
     Warned = "warning", Warning, "attention" { about: String }
     /// Records were lost before they could be written.
     RecordsLost = "records-lost", Error, "records were lost" { sink: &'static str, count: u64 }
+    /// Records of one kind about one source were too many; the counters have them all.
+    RecordsSuppressed = "records-suppressed", Warning, "more records of this kind about this source were left out"
+        { of: &'static str, source: String, count: u64 }
     /// A record sink does not take records.
     SinkFailed = "sink-failed", Warning, "records cannot be written here for now" { sink: &'static str, error: String }
     /// How far the trail has come, for the places beside it.

@@ -450,7 +450,9 @@ fn the_control_socket_is_open_to_its_group_and_to_nobody_else() {
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     folder.write("words.txt", "a\n");
     let control = format!("socket = \"{}\"", folder.path().join("control.sock").display());
-    let text = format!("[log]\nlevel = \"info\"\nsyslog = false\n[control]\n{control}\ngroup = \"nogroup\"\n{PLAIN}");
+    let text = format!(
+        "[log]\nlevel = \"info\"\nstderr = true\nlocal = \"none\"\n[control]\n{control}\ngroup = \"nogroup\"\n{PLAIN}"
+    );
     let file = folder.write("linekeep.toml", text);
     let mut daemon = Daemon::spawn_with(folder, &file);
     daemon.wait_for("event=ready");

@@ -148,7 +148,7 @@ fn two_daemons_cannot_write_one_trail() {
     assert!(!status.success());
     let other = daemon
         .folder
-        .write("other.toml", format!("[log]\nsyslog = false\n[control]\nenabled = false\n{}", sections("")));
+        .write("other.toml", format!("[log]\nlocal = \"none\"\n[control]\nenabled = false\n{}", sections("")));
     let (status, words) = Daemon::spawn_with(Folder::new(), &other).ended();
     assert_eq!(status.code(), Some(71), "{words:?}");
     assert!(words.iter().any(|line| line.contains("another process writes this trail")), "{words:?}");

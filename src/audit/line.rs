@@ -62,6 +62,19 @@ fn push_value(line: &mut String, value: &str) {
     line.push('"');
 }
 
+/// A value as one line without quotes, bounded, nothing in it that acts upon whoever shows it.
+pub(super) fn escaped(value: &str) -> String {
+    let mut line = String::new();
+    for (position, letter) in value.chars().enumerate() {
+        if position == MAX_VALUE_CHARS {
+            line.push_str("[...]");
+            break;
+        }
+        push_escaped(&mut line, letter);
+    }
+    line
+}
+
 fn is_bare(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "-._:/@+,%[]".contains(letter)
 }

@@ -6,9 +6,14 @@ mod asked;
 mod chain;
 mod ear;
 mod files;
+mod form;
+mod forward;
+mod journal;
 mod line;
+mod restraint;
 mod search;
 mod sink;
+mod syslog;
 mod trail;
 mod verdict;
 mod verify;
@@ -28,13 +33,17 @@ use crate::config::{self, Fsync, Log, OnOverflow};
 use crate::event::{Event, Queries, Teller};
 use crate::metrics::Metrics;
 use ear::Known;
-use sink::{Sink, Stderr, Syslog};
+use forward::Forwarder;
+use journal::Journal;
+use restraint::Restraint;
+use sink::{Local, Sink, Stderr};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+use syslog::Syslog;
 use tokio::sync::oneshot;
 
 /// Events that wait to be written, at most. At about 300 bytes each this bounds the queue to a few megabytes; queries have
@@ -66,6 +75,7 @@ pub struct Audit {
 /// When the thread cannot be started.
 pub fn start(
     log: &Log,
+    forwards: &[config::Forward],
     trail: Option<Trail>,
     key: Option<Master>,
     rules: &config::Audit,
@@ -77,7 +87,8 @@ pub fn start(
         Some(Fsync::Interval(interval)) => interval.min(LOSS_INTERVAL),
         _ => LOSS_INTERVAL,
     };
-    let writer = Writer { sinks: sinks(log), level: log.level, trail, key, tick, known, metrics };
+    let restraint = Restraint::default();
+    let writer = Writer { sinks: sinks(log, forwards)?, restraint, level: log.level, trail, key, tick, known, metrics };
     let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&messages))?;
     Ok((Teller::new(ear), Audit { queue, thread }))
 }
@@ -104,19 +115,43 @@ impl Audit {
     }
 }
 
-fn sinks(log: &Log) -> Vec<Box<dyn Sink + Send>> {
+/// The places that the configuration means: standard error, one local daemon, and those to forward to.
+fn sinks(log: &Log, forwards: &[config::Forward]) -> io::Result<Vec<Box<dyn Sink + Send>>> {
     let mut sinks: Vec<Box<dyn Sink + Send>> = Vec::new();
-    if log.stderr {
+    let local = meant(log);
+    if log.stderr.unwrap_or_else(|| local == config::Local::None || !leads_to_the_journal()) {
         sinks.push(Box::new(Stderr));
     }
-    if log.syslog {
-        sinks.push(Box::new(Syslog::new(&log.syslog_socket)));
+    match local {
+        config::Local::Journal => sinks.push(Box::new(Local::<Journal>::new(&log.journal_socket))),
+        config::Local::Syslog => sinks.push(Box::new(Local::<Syslog>::new(&log.syslog_socket))),
+        config::Local::None | config::Local::Auto => {}
     }
-    sinks
+    for forward in forwards {
+        sinks.push(Box::new(Forwarder::start(forward)?));
+    }
+    Ok(sinks)
+}
+
+/// The one local daemon: journald where it is, else syslog, which may still come up.
+fn meant(log: &Log) -> config::Local {
+    match log.local {
+        config::Local::Auto if log.journal_socket.exists() => config::Local::Journal,
+        config::Local::Auto => config::Local::Syslog,
+        local => local,
+    }
+}
+
+/// Whether systemd hands our standard error to the journal (systemd.exec(5), `JOURNAL_STREAM`): then what the local daemon
+/// gets would stand there twice.
+fn leads_to_the_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(io::stderr()).is_ok_and(|found| named == format!("{}:{}", found.st_dev, found.st_ino))
 }
 
 struct Writer {
     sinks: Vec<Box<dyn Sink + Send>>,
+    restraint: Restraint,
     level: crate::event::Severity,
     trail: Option<Trail>,
     key: Option<Master>,
@@ -139,10 +174,13 @@ impl Writer {
             }
             if told.elapsed() >= LOSS_INTERVAL {
                 self.tell_lost();
+                self.tell_left_out(false);
+                self.tend_sinks();
                 told = Instant::now();
             }
             self.tend_trail();
         }
+        self.tell_left_out(true);
         self.tell_lost();
         let news = self.trail.as_mut().map_or_else(Vec::new, Trail::close);
         self.tell_beside_trail(news);
@@ -200,6 +238,17 @@ impl Writer {
         }
     }
 
+    fn tell_left_out(&mut self, at_end: bool) {
+        for event in self.restraint.over(Instant::now(), at_end) {
+            self.write(&event, SystemTime::now());
+        }
+    }
+
+    fn tend_sinks(&mut self) {
+        let news: Vec<Event> = self.sinks.iter_mut().flat_map(|sink| sink.tend()).collect();
+        self.tell_all(news);
+    }
+
     fn write_queries(&mut self, queries: &Queries, time: SystemTime) -> bool {
         self.known.held.fetch_sub(queries.bytes.len() as u64, Relaxed);
         let events: Vec<Event> = asked::events(queries, time, self.key.as_ref()).collect();
@@ -218,6 +267,9 @@ impl Writer {
             return true;
         }
         let record = Record::new(event, time);
+        if !self.restraint.permits(&record, Instant::now()) {
+            return true;
+        }
         let mut whole = true;
         if let Some(trail) = &mut self.trail {
             let came = trail.take(&record);
@@ -235,6 +287,11 @@ impl Writer {
         for sink in &mut self.sinks {
             news.extend(sink.write(record));
         }
+        self.tell_all(news);
+    }
+
+    /// What sinks say of one another.
+    fn tell_all(&mut self, news: Vec<Event>) {
         for event in news {
             self.metrics.note(&event);
             let record = Record::new(&event, SystemTime::now());

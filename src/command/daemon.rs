@@ -147,7 +147,7 @@ fn start_audit(
         }
         _ => None,
     };
-    audit::start(&config.log, trail, key, &config.audit, Arc::clone(metrics))
+    audit::start(&config.log, &config.forwards, trail, key, &config.audit, Arc::clone(metrics))
         .map_err(|error| Failure::new(exit::OSERR, &error))
 }
 

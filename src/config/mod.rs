@@ -5,10 +5,12 @@ mod audit;
 mod client;
 mod dataset;
 mod fault;
+mod forward;
 mod key;
 mod listener;
 mod parse;
 mod penalties;
+mod records;
 mod reference;
 mod sections;
 mod table;
@@ -16,12 +18,12 @@ mod table;
 pub use audit::{Audit, Fsync, OnOverflow, Queries, Trail};
 pub use fault::{Fault, Faults};
 pub use parse::{load, parse};
+pub use records::{Forward, ForwardFormat, ForwardTo, Local, Log};
 pub use reference::reference;
 pub use sections::DEFAULT_CONTROL_SOCKET;
 
 use crate::allowlist::Allowlist;
 use crate::cipher_policy::Profile;
-use crate::event::Severity;
 use crate::normalise::Normalisation;
 use crate::protocol::Text;
 use std::fmt;
@@ -45,6 +47,8 @@ pub struct Config {
     pub penalties: Penalties,
     /// `[log]`
     pub log: Log,
+    /// `[[forward]]`, names distinct.
+    pub forwards: Vec<Forward>,
     /// `[audit]`
     pub audit: Audit,
     /// `[control]`; `None` when switched off.
@@ -111,19 +115,6 @@ pub struct Penalties {
     pub longest: Duration,
     /// Who gets none.
     pub exempt: Allowlist,
-}
-
-/// `[log]`: where events are told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// Events of lesser weight are not told.
-    pub level: Severity,
-    /// Tell them on standard error.
-    pub stderr: bool,
-    /// Tell them to the local syslog.
-    pub syslog: bool,
-    /// The local syslog's datagram socket.
-    pub syslog_socket: PathBuf,
 }
 
 /// `[control]`: the socket of `linekeepctl`.

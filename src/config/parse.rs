@@ -7,7 +7,7 @@ use super::fault::{Fault, Faults, Gathering};
 use super::key::Described;
 use super::listener::{self, Placed};
 use super::table::{Table, did_you_mean};
-use super::{Bind, Config, Control, Dataset, penalties, sections};
+use super::{Bind, Config, Control, Dataset, forward, penalties, sections};
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::fs::File;
@@ -74,7 +74,8 @@ fn parse_in(text: &str, file: &Path, folder: &Path) -> Result<Config, Faults> {
     }
 }
 
-const SECTIONS: [&str; 8] = ["server", "penalties", "log", "audit", "control", "listener", "dataset", "client"];
+const SECTIONS: [&str; 9] =
+    ["server", "penalties", "log", "forward", "audit", "control", "listener", "dataset", "client"];
 
 fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Option<Config> {
     for key in document.keys() {
@@ -96,6 +97,12 @@ fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Op
     let datasets =
         each(document, "dataset", dataset::DATASET, faults, |table, faults| dataset::dataset(table, folder, faults));
     let clients = each(document, "client", client::CLIENT, faults, client::client);
+    let forwards =
+        each(document, "forward", forward::FORWARD, faults, |table, faults| forward::forward(table, folder, faults));
+    let mut forward_names = Once::of("name");
+    for (forward, at) in &forwards {
+        forward_names.take(forward.name.clone(), &format!("[[forward]] \"{}\"", forward.name), *at, faults);
+    }
     require_some(document, "listener", faults);
     require_some(document, "dataset", faults);
     compare_listeners(&listeners, control.as_ref().and_then(Option::as_ref), faults);
@@ -105,6 +112,7 @@ fn read(document: &DeTable<'_>, folder: &Path, faults: &mut Gathering<'_>) -> Op
         server: server?,
         penalties: penalties?,
         log: log?,
+        forwards: forwards.into_iter().map(|(forward, _)| forward).collect(),
         audit: audit?,
         control: control?,
         listeners: listeners.into_iter().map(|placed| placed.listener).collect(),

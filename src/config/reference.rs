@@ -1,15 +1,16 @@
 //! The configuration reference, made from the same definitions that read the file.
 
 use super::key::Described;
-use super::{audit, client, dataset, listener, penalties, sections};
+use super::{audit, client, dataset, forward, listener, penalties, sections};
 use std::fmt::Write;
 
 /// A section, and what it is for.
-const SECTIONS: [(&str, &str, &[Described]); 8] = [
+const SECTIONS: [(&str, &str, &[Described]); 9] = [
     ("[server]", "Limits that hold for all listeners together. May be left out.", sections::SERVER),
     ("[penalties]", "What failed logins and slow handshakes cost a source. May be left out.", penalties::PENALTIES),
     ("[log]", "Where events are told. May be left out.", sections::LOG),
     ("[audit]", "The trail, and what is recorded of queries. May be left out.", audit::AUDIT),
+    ("[[forward]]", "Where records go beside the local log. As many as are wanted.", forward::FORWARD),
     ("[control]", "The socket of `linekeepctl`. May be left out.", sections::CONTROL),
     ("[[listener]]", "Where to listen, and what proves who a client is. At least one.", listener::LISTENER),
     ("[[dataset]]", "A list. At least one.", dataset::DATASET),
@@ -39,10 +40,7 @@ const FORMER: [(&str, &str); 14] = [
     ("`socket_timeout`", "`[server] handshake-deadline`, `idle-timeout`, `write-deadline`, `drain-deadline`"),
     ("`connection_backlog`", "`[server] backlog`"),
     ("`log_level`", "`[log] level`"),
-    (
-        "`log_file`, `max_log_size_mb`, `log_backup_count`",
-        "`[log] stderr`, `syslog`: the journal and syslog keep, cut and rotate",
-    ),
+    ("`log_file`, `max_log_size_mb`, `log_backup_count`", "`[log] local`: the journal or syslog keep, cut and rotate"),
 ];
 
 /// The reference as Markdown; `docs/configuration.md` is this text.

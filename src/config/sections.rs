@@ -3,7 +3,7 @@
 use super::fault::Gathering;
 use super::key::{self, Described, Key};
 use super::table::Table;
-use super::{Control, Log, Server};
+use super::{Control, Local, Log, Server};
 use crate::event::Severity;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -221,19 +221,34 @@ const LEVEL: Key<Severity> = Key {
     meaning: "Events of lesser weight are not told.",
     read: |value| key::word(value, Severity::NAMES),
 };
-const STDERR: Key<bool> = Key {
+const STDERR: Key<Option<bool>> = Key {
     name: "stderr",
-    default: Some("true"),
-    allowed: "true or false",
-    meaning: "Tell events on standard error, which systemd hands to the journal.",
-    read: key::boolean,
+    default: Some("\"auto\""),
+    allowed: "\"auto\", true or false",
+    meaning: "Tell events on standard error. `auto` does, unless systemd hands it to the journal and the local daemon has them already.",
+    read: |value| match value.as_str() {
+        Some("auto") => Ok(None),
+        _ => key::boolean(value).map(Some),
+    },
 };
-const SYSLOG: Key<bool> = Key {
-    name: "syslog",
-    default: Some("true"),
-    allowed: "true or false",
-    meaning: "Tell events to the local syslog, facility AUTHPRIV.",
-    read: key::boolean,
+const LOCAL: Key<Local> = Key {
+    name: "local",
+    default: Some("\"auto\""),
+    allowed: "\"auto\", \"journal\", \"syslog\" or \"none\"",
+    meaning: "The one local daemon that takes events, so that each record is there once: journald with its fields by name, or syslog, facility \
+        AUTHPRIV. `auto` is journald where its socket is at start, which hands them on to a syslog beside it; else syslog.",
+    read: |value| {
+        let words =
+            [("auto", Local::Auto), ("journal", Local::Journal), ("syslog", Local::Syslog), ("none", Local::None)];
+        key::word(value, &words)
+    },
+};
+const JOURNAL_SOCKET: Key<PathBuf> = Key {
+    name: "journal-socket",
+    default: Some("\"/run/systemd/journal/socket\""),
+    allowed: "the path of a datagram socket",
+    meaning: "Where journald listens for entries with fields.",
+    read: key::path,
 };
 const SYSLOG_SOCKET: Key<PathBuf> = Key {
     name: "syslog-socket",
@@ -244,14 +259,21 @@ const SYSLOG_SOCKET: Key<PathBuf> = Key {
 };
 
 pub(super) const LOG: &[Described] =
-    &[LEVEL.described(), STDERR.described(), SYSLOG.described(), SYSLOG_SOCKET.described()];
+    &[LEVEL.described(), STDERR.described(), LOCAL.described(), JOURNAL_SOCKET.described(), SYSLOG_SOCKET.described()];
 
 pub(super) fn log(table: &Table<'_, '_>, folder: &Path, faults: &mut Gathering<'_>) -> Option<Log> {
     let level = table.value(&LEVEL, faults);
     let stderr = table.value(&STDERR, faults);
-    let syslog = table.value(&SYSLOG, faults);
+    let local = table.value(&LOCAL, faults);
+    let journal_socket = table.value(&JOURNAL_SOCKET, faults);
     let syslog_socket = table.value(&SYSLOG_SOCKET, faults);
-    Some(Log { level: level?, stderr: stderr?, syslog: syslog?, syslog_socket: folder.join(syslog_socket?) })
+    Some(Log {
+        level: level?,
+        stderr: stderr?,
+        local: local?,
+        journal_socket: folder.join(journal_socket?),
+        syslog_socket: folder.join(syslog_socket?),
+    })
 }
 
 const ENABLED: Key<bool> = Key {

@@ -199,6 +199,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     compare("[server] backlog".into(), old.server.backlog == new.server.backlog);
     compare("[server] state-folder".into(), old.server.state_folder == new.server.state_folder);
     compare("[log]".into(), old.log == new.log);
+    compare("[[forward]]".into(), old.forwards == new.forwards);
     let audit = |config: &Config| config::Audit { queries: config::Queries::None, ..config.audit.clone() };
     compare("[audit] but for its queries".into(), audit(old) == audit(new));
     compare("[control]".into(), old.control == new.control);

@@ -57,7 +57,7 @@ impl Folder {
     /// tests, so penalties are for those that are about them.
     fn common(&self) -> String {
         format!(
-            "[penalties]\nenabled = false\n[log]\nlevel = \"info\"\nsyslog = false\n[control]\nsocket = \"{}\"\n",
+            "[penalties]\nenabled = false\n[log]\nlevel = \"info\"\nstderr = true\nlocal = \"none\"\n[control]\nsocket = \"{}\"\n",
             self.path().join("control.sock").display()
         )
     }
@@ -147,6 +147,12 @@ impl Daemon {
 
     /// Whether such a record has come so far.
     pub fn has_seen(&mut self, words: &str) -> bool {
+        self.seen.extend(self.events.try_iter());
+        self.seen.iter().any(|line| words.split_whitespace().all(|word| line.contains(word)))
+    }
+
+    /// Whether a record so far holds all the words; waits for none.
+    pub fn has_told(&mut self, words: &str) -> bool {
         self.seen.extend(self.events.try_iter());
         self.seen.iter().any(|line| words.split_whitespace().all(|word| line.contains(word)))
     }

@@ -1,0 +1,224 @@
+//! Records for another program or machine: RFC 5424 or JSON with the names of the Elastic Common Schema, over TCP or a UNIX socket.
+//! On a thread of its own behind a bounded queue, so that a peer that stalls, goes or was never there holds up nobody.
+
+use crate::audit::Record;
+use crate::audit::form;
+use crate::audit::sink::Sink;
+use crate::config::{self, ForwardTo};
+use crate::event::Event;
+use rustix::net::RecvFlags;
+use std::io::{self, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Records that wait for a peer at most, each below some ten kilobytes.
+const QUEUE: usize = 4096;
+
+/// For a connection, and for each record.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Between two attempts, at first and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// How long a stop waits for what is queued.
+const AT_STOP: Duration = Duration::from_secs(1);
+
+/// The near end, on the audit thread.
+pub(super) struct Forwarder {
+    name: &'static str,
+    queue: Option<SyncSender<Vec<u8>>>,
+    format: config::ForwardFormat,
+    far: Arc<Far>,
+    told_failed: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the far end says.
+#[derive(Default)]
+struct Far {
+    lost: AtomicU64,
+    connected: AtomicBool,
+    fault: Mutex<Option<String>>,
+}
+
+impl Forwarder {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn start(forward: &config::Forward) -> io::Result<Forwarder> {
+        let (queue, records) = sync_channel(QUEUE);
+        let far = Arc::new(Far::default());
+        let thread = {
+            let (far, to, format) = (Arc::clone(&far), forward.to.clone(), forward.format);
+            let carrier = move || {
+                Carrier { to, framed: format == config::ForwardFormat::Rfc5424, far, line: None }.carry(&records);
+            };
+            std::thread::Builder::new().name("forward".into()).spawn(carrier)?
+        };
+        // Events name a sink for as long as the process lives; there are as many as the configuration has.
+        let name = Box::leak(format!("forward:{}", forward.name).into_boxed_str());
+        Ok(Forwarder {
+            name,
+            queue: Some(queue),
+            format: forward.format,
+            far,
+            told_failed: false,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Sink for Forwarder {
+    fn write(&mut self, record: &Record) -> Vec<Event> {
+        let text = match self.format {
+            config::ForwardFormat::Rfc5424 => form::rfc5424(record),
+            config::ForwardFormat::Ecs => form::ecs(record),
+        };
+        let taken = self.queue.as_ref().is_some_and(|queue| queue.try_send(text.into_bytes()).is_ok());
+        if !taken {
+            self.far.lost.fetch_add(1, Relaxed);
+        }
+        Vec::new()
+    }
+
+    fn tend(&mut self) -> Vec<Event> {
+        let mut news = Vec::new();
+        let fault = self.far.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(error) = fault.filter(|_| !self.told_failed) {
+            self.told_failed = true;
+            news.push(Event::SinkFailed { sink: self.name, error });
+        }
+        if self.far.connected.load(Relaxed) {
+            self.told_failed = false;
+            let count = self.far.lost.swap(0, Relaxed);
+            if count > 0 {
+                news.push(Event::RecordsLost { sink: self.name, count });
+            }
+        }
+        news
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        self.queue = None;
+        let until = Instant::now() + AT_STOP;
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The far end, on its thread.
+struct Carrier {
+    to: ForwardTo,
+    /// Whether a record is preceded by its length (RFC 6587 section 3.4.1), or else ended by a line end.
+    framed: bool,
+    far: Arc<Far>,
+    line: Option<Line>,
+}
+
+enum Line {
+    Tcp(TcpStream),
+    Stream(UnixStream),
+    Datagrams(UnixDatagram),
+}
+
+impl Carrier {
+    fn carry(mut self, records: &Receiver<Vec<u8>>) {
+        while let Ok(record) = records.recv() {
+            let mut pause = PAUSES.0;
+            while let Err(error) = self.send(&record) {
+                self.line = None;
+                self.far.connected.store(false, Relaxed);
+                *self.far.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{}: {error}", self.to));
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(PAUSES.1);
+                if Arc::strong_count(&self.far) == 1 {
+                    return;
+                }
+            }
+            self.far.connected.store(true, Relaxed);
+        }
+    }
+
+    fn send(&mut self, record: &[u8]) -> io::Result<()> {
+        if self.line.as_ref().is_some_and(Line::is_closed) {
+            self.line = None;
+        }
+        let line = match &mut self.line {
+            Some(line) => line,
+            None => self.line.insert(connect(&self.to)?),
+        };
+        let framed = if self.framed {
+            [format!("{} ", record.len()).as_bytes(), record].concat()
+        } else {
+            [record, b"\n"].concat()
+        };
+        match line {
+            Line::Tcp(stream) => stream.write_all(&framed),
+            Line::Stream(stream) => stream.write_all(&framed),
+            Line::Datagrams(socket) => socket.send(record).map(drop),
+        }
+    }
+}
+
+impl Line {
+    /// Whether the peer has closed: what is written then goes nowhere, and the kernel says so one record too late.
+    fn is_closed(&self) -> bool {
+        let look = |socket: &dyn AsFd| {
+            let mut byte = [0];
+            let looked = rustix::net::recv(socket.as_fd(), &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+            looked.is_ok_and(|(_, bytes)| bytes == 0)
+        };
+        match self {
+            Line::Tcp(stream) => look(stream),
+            Line::Stream(stream) => look(stream),
+            Line::Datagrams(_) => false,
+        }
+    }
+}
+
+fn connect(to: &ForwardTo) -> io::Result<Line> {
+    match to {
+        ForwardTo::Tcp(address) => {
+            let mut last = io::Error::new(io::ErrorKind::NotFound, "the name stands for no address");
+            for address in address.to_socket_addrs()? {
+                match TcpStream::connect_timeout(&address, DEADLINE) {
+                    Ok(stream) => {
+                        stream.set_write_timeout(Some(DEADLINE))?;
+                        return Ok(Line::Tcp(stream));
+                    }
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        }
+        ForwardTo::Unix(path) => {
+            let datagrams = UnixDatagram::unbound()?;
+            match datagrams.connect(path) {
+                Ok(()) => {
+                    datagrams.set_write_timeout(Some(DEADLINE))?;
+                    Ok(Line::Datagrams(datagrams))
+                }
+                // A stream socket, then: the kernel says that it is of another type.
+                Err(error) if rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::PROTOTYPE) => {
+                    let stream = UnixStream::connect(path)?;
+                    stream.set_write_timeout(Some(DEADLINE))?;
+                    Ok(Line::Stream(stream))
+                }
+                Err(error) => Err(error),
+            }
+        }
+    }
+}

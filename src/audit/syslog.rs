@@ -1,0 +1,138 @@
+//! The local syslog, RFC 3164 by the `syslog` crate, facility AUTHPRIV. The crate neither reconnects nor gives up on a daemon that
+//! stalls: its connection here does both, with `sink.rs`.
+
+use crate::audit::Record;
+use crate::audit::sink::{Connection, STALL};
+use crate::event::Severity;
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use syslog::{Facility, Formatter3164, Logger};
+
+/// A connection to the local syslog.
+pub(super) struct Syslog(Logger<Datagrams, Formatter3164>);
+
+impl Connection for Syslog {
+    const NAME: &'static str = "syslog";
+
+    fn connect(socket: &Path) -> io::Result<Syslog> {
+        Ok(Syslog(Logger { formatter: formatter(), backend: Datagrams(connected(socket)?) }))
+    }
+
+    fn send(&mut self, record: &Record) -> io::Result<()> {
+        let sent = match record.severity {
+            Severity::Error => self.0.err(&record.line),
+            Severity::Warning => self.0.warning(&record.line),
+            Severity::Notice => self.0.notice(&record.line),
+            Severity::Info => self.0.info(&record.line),
+        };
+        sent.map_err(io::Error::other)
+    }
+}
+
+/// No host name: with one, journald and rsyslog would see a second header.
+fn formatter() -> Formatter3164 {
+    Formatter3164 {
+        facility: Facility::LOG_AUTHPRIV,
+        hostname: None,
+        process: "linekeepd".into(),
+        pid: std::process::id(),
+    }
+}
+
+/// A datagram socket that gives up on a stalled reader.
+struct Datagrams(UnixDatagram);
+
+/// A datagram socket to a local daemon, whose sends give up after a while.
+pub(super) fn connected(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    socket.set_write_timeout(Some(STALL))?;
+    Ok(socket)
+}
+
+impl Write for Datagrams {
+    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
+        self.0.send(message)
+    }
+
+    /// One datagram a record; the default would send a datagram for every piece of the format.
+    fn write_fmt(&mut self, message: fmt::Arguments<'_>) -> io::Result<()> {
+        self.0.send(message.to_string().as_bytes()).map(drop)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::sink::{Local, Sink};
+    use crate::event::Event;
+    use std::time::Duration;
+
+    fn record(severity: Severity, line: &str) -> Record {
+        let (fields, line) = (Vec::new(), line.to_owned());
+        Record { time: std::time::SystemTime::UNIX_EPOCH, event: "x", severity, fields, message: "", line }
+    }
+
+    fn received(socket: &UnixDatagram) -> String {
+        let mut datagram = [0; 8192];
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let length = socket.recv(&mut datagram).unwrap();
+        String::from_utf8(datagram[..length].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_record_is_one_datagram_of_authpriv() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        let mut sink = Local::<Syslog>::new(&path);
+        assert!(sink.write(&record(Severity::Warning, "event=x")).is_empty());
+        let datagram = received(&daemon);
+        // AUTHPRIV is facility 10, warning is severity 4 (RFC 3164 section 4.1.1).
+        assert!(datagram.starts_with("<84>"), "{datagram}");
+        assert!(datagram.ends_with(&format!(" linekeepd[{}]: event=x", std::process::id())), "{datagram}");
+    }
+
+    #[test]
+    fn a_restarted_syslog_is_found_again_without_a_loss() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let first = UnixDatagram::bind(&path).unwrap();
+        let mut sink = Local::<Syslog>::new(&path);
+        assert!(sink.write(&record(Severity::Notice, "one")).is_empty());
+        drop(first);
+        std::fs::remove_file(&path).unwrap();
+        let second = UnixDatagram::bind(&path).unwrap();
+        assert!(sink.write(&record(Severity::Notice, "two")).is_empty());
+        assert!(received(&second).ends_with(": two"));
+    }
+
+    #[test]
+    fn one_decision_one_record_what_was_missed_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut sink = Local::<Syslog>::new(&path);
+        assert!(matches!(sink.write(&record(Severity::Notice, "one"))[..], [Event::SinkFailed { sink: "syslog", .. }]));
+        assert!(sink.write(&record(Severity::Notice, "two")).is_empty());
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        sink.forget_failure();
+        assert!(matches!(sink.write(&record(Severity::Notice, "three"))[..], [Event::RecordsLost { count: 2, .. }]));
+        assert!(received(&daemon).ends_with(": three"));
+    }
+
+    #[test]
+    fn a_stalled_syslog_holds_the_thread_for_a_bounded_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let _never_reads = UnixDatagram::bind(&path).unwrap();
+        let mut sink = Local::<Syslog>::new(&path);
+        let failures = (0..100_000).find(|_| !sink.write(&record(Severity::Notice, &"x".repeat(2000))).is_empty());
+        assert!(failures.is_some(), "the stalled daemon was noticed");
+    }
+}
