@@ -188,6 +188,8 @@ events! {
     Stopped = "stopped", Notice, "stopped" { cut_connections: usize }
     /// A listener accepts connections.
     ListenerUp = "listener-up", Notice, "listening" { listener: Arc<str>, address: String, mode: &'static str }
+    /// A listener accepts connections no more.
+    ListenerDown = "listener-down", Notice, "listening no more" { listener: Arc<str>, address: String }
     /// A listener asks for no identity.
     ListenerOpen = "listener-open", Warning,
         "this listener asks nobody who they are: whoever is let in may look up as the named client"
@@ -219,7 +221,7 @@ events! {
         { listener: Arc<str>, source: String, seconds: u64 }
     /// No proof of identity came out of the handshake.
     HandshakeFailed = "handshake-failed", Warning, "handshake failed"
-        { connection: u64, listener: Arc<str>, source: String, proxy: String, reason: String, identity: String }
+        { connection: u64, listener: Arc<str>, source: String, proxy: String, reason: String, alert: String, identity: String }
     /// Somebody proved who they are and is still not let in.
     ClientDenied = "client-denied", Warning, "client denied"
         { connection: u64, listener: Arc<str>, source: String, proxy: String, evidence: String, reason: &'static str }

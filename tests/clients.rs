@@ -283,3 +283,22 @@ fn networks_that_no_listener_lets_in_are_warned_about() {
     let mut house = house("", "networks = [\"192.0.2.0/24\", \"2001:db8::/32\"]");
     house.daemon.wait_for("event=warning client alice: no listener's `allow` lets anybody of its networks");
 }
+
+/// The record names the alert that the peer got (RFC 8446 section 6).
+#[rstest]
+fn one_decision_one_record_a_failed_handshake_has_its_alert(#[values(Version::V12, Version::V13)] version: Version) {
+    let mut house = house("", "");
+    let rogue =
+        Authority::new("linekeep test CA").issue_client("alice.example").write(house.daemon.folder.path(), "rogue");
+    for shows in [Shows::psk("alice", BOB), Shows::psk("mallory", BOB), Shows::certificate(&rogue), Shows::nothing()] {
+        house.daemon.forget();
+        let words = peers::ask(house.address, version, &shows, "known").unwrap_err();
+        let told = house.daemon.wait_for("event=handshake-failed");
+        let sent = field(&told, "alert").strip_prefix("sent:").and_then(|number| number.parse().ok());
+        assert!(sent.is_some(), "{told}");
+        // A TLS 1.3 client may be told by the kernel alone, if the connection is closed before it has read.
+        if let Some(heard) = peers::alert(&words) {
+            assert_eq!(sent, Some(heard), "{words}: {told}");
+        }
+    }
+}

@@ -119,6 +119,7 @@ mod tests {
             source: "192.0.2.1:4".into(),
             proxy: "none".into(),
             reason: "no proof".into(),
+            alert: "sent:51".into(),
             identity: identity.into(),
         };
         Record::new(&event, SystemTime::UNIX_EPOCH)
@@ -128,7 +129,7 @@ mod tests {
     fn a_syslog_message_reads_like_this() {
         let expected = format!(
             "<84>1 1970-01-01T00:00:00.000Z {} linekeepd {} handshake-failed [linekeep@32473 connection=\"7\" listener=\"main\" \
-             source=\"192.0.2.1:4\" proxy=\"none\" reason=\"no proof\" identity=\"a\\\\\\\"b\\]c\"] handshake failed",
+             source=\"192.0.2.1:4\" proxy=\"none\" reason=\"no proof\" alert=\"sent:51\" identity=\"a\\\\\\\"b\\]c\"] handshake failed",
             host(),
             std::process::id()
         );
@@ -146,7 +147,10 @@ mod tests {
             ("event.reason", json!("no proof")),
             ("source.ip", json!("192.0.2.1")),
             ("source.port", json!(4)),
-            ("linekeep", json!({"connection": "7", "listener": "main", "proxy": "none", "identity": "mallory"})),
+            (
+                "linekeep",
+                json!({"connection": "7", "listener": "main", "proxy": "none", "alert": "sent:51", "identity": "mallory"}),
+            ),
         ] {
             assert_eq!(object[name], value, "{name}");
         }

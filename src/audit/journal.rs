@@ -58,6 +58,7 @@ mod tests {
             source: "192.0.2.1:4".into(),
             proxy: "none".into(),
             reason: "no proof".into(),
+            alert: "sent:51".into(),
             identity: identity.into(),
         };
         entry(&Record::new(&event, SystemTime::UNIX_EPOCH))

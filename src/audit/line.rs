@@ -119,6 +119,7 @@ mod tests {
             source: "192.0.2.1:4".into(),
             proxy: "none".into(),
             reason: "no proof".into(),
+            alert: "sent:51".into(),
             identity: identity.into(),
         };
         Record::new(&event, SystemTime::UNIX_EPOCH).line
@@ -129,7 +130,7 @@ mod tests {
         assert_eq!(
             failed("mallory"),
             "event=handshake-failed severity=warning connection=7 listener=main source=192.0.2.1:4 proxy=none \
-             reason=\"no proof\" identity=mallory message=\"handshake failed\""
+             reason=\"no proof\" alert=sent:51 identity=mallory message=\"handshake failed\""
         );
     }
 

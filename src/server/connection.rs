@@ -191,7 +191,7 @@ impl Peer<'_> {
                 Ok(Err(failure)) => failure,
                 Err(_) => {
                     self.offend(Offence::SlowHandshake);
-                    self.failed(HandshakeFailure { reason: "handshake deadline passed".into(), identity: None });
+                    self.failed(HandshakeFailure { reason: "handshake deadline passed".into(), identity: None, alert: None });
                     return None;
                 }
             },
@@ -213,6 +213,7 @@ impl Peer<'_> {
             source: self.source.to_string(),
             proxy: shown(self.proxy),
             reason: failure.reason,
+            alert: failure.alert.unwrap_or_else(|| "none".into()),
             identity: failure.identity.unwrap_or_default(),
         });
     }

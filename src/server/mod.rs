@@ -110,6 +110,10 @@ pub async fn run(
         // Its socket is closed and its share of the workers given back once this returns.
         let _ = task.await;
     }
+    for (listener, address) in addresses.iter().enumerate() {
+        let (listener, address) = (shared.listener_name(listener), address.clone());
+        shared.teller.tell(Event::ListenerDown { listener, address });
+    }
     drop(controlling);
     reloading.abort();
     watching.abort();

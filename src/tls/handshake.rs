@@ -7,7 +7,7 @@ use crate::tls::acceptor::Acceptor;
 use crate::tls::evidence::{Claim, Facts, judge};
 use crate::tls::fault::reason;
 use crate::tls::proof::Proof;
-use crate::tls::{certificate, psk};
+use crate::tls::{certificate, ffi, psk};
 use openssl::error::ErrorStack;
 use openssl::ssl::{self, Ssl, SslRef};
 use std::pin::Pin;
@@ -41,6 +41,8 @@ pub struct HandshakeFailure {
     pub reason: String,
     /// Who the peer claimed to be: `psk:...`, or the name of the refused certificate. The peer chose it: escape it.
     pub identity: Option<String>,
+    /// The last alert that went over the connection (RFC 8446 section 6): `sent:51`, `received:46`.
+    pub alert: Option<String>,
 }
 
 impl Acceptor {
@@ -55,6 +57,7 @@ impl Acceptor {
         let mut stream = self.open(stream).map_err(|errors| HandshakeFailure {
             reason: format!("cannot begin: {}", reason(&errors)),
             identity: None,
+            alert: None,
         })?;
         if let Err(error) = Pin::new(&mut stream).accept().await {
             return Err(failure(stream.ssl(), broken(&error)));
@@ -76,6 +79,7 @@ impl Acceptor {
     fn open<S: AsyncRead + AsyncWrite>(&self, stream: S) -> Result<SslStream<S>, ErrorStack> {
         let mut ssl = Ssl::new(&self.context)?;
         certificate::prepare(&mut ssl)?;
+        ffi::prepare_alerts(&mut ssl)?;
         SslStream::new(ssl, stream)
     }
 }
@@ -93,16 +97,19 @@ fn broken(error: &ssl::Error) -> String {
 
 /// Adds what is known of the peer: the record names a stranger and a refused certificate, although the peer gets no such word.
 fn failure(ssl: &SslRef, broken: String) -> HandshakeFailure {
+    let alert = ffi::last_alert(ssl)
+        .map(|alert| format!("{}:{}", if alert.received { "received" } else { "sent" }, alert.number));
     if let Some(refused) = certificate::refused(ssl) {
         let reason = format!("client certificate refused: {}", refused.reason);
-        return HandshakeFailure { reason, identity: Some(capped(refused.shown.clone())) };
+        return HandshakeFailure { reason, identity: Some(capped(refused.shown.clone())), alert };
     }
     match psk::claim(ssl) {
         Some(claim) => HandshakeFailure {
             reason: if claim.known { broken } else { format!("unknown PSK identity ({broken})") },
             identity: Some(capped(claimed(&claim))),
+            alert,
         },
-        None => HandshakeFailure { reason: broken, identity: None },
+        None => HandshakeFailure { reason: broken, identity: None, alert },
     }
 }
 
