@@ -27,6 +27,8 @@ check: ## format, clippy, dependencies, documentation, generated files
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
 	@cargo run --locked --quiet --bin linekeepd -- reference | diff -u docs/configuration.md - \
 	    || { echo 'docs/configuration.md is stale: cargo run --bin linekeepd -- reference > docs/configuration.md' >&2; exit 1; }
+	@cargo run --locked --quiet --bin linekeepd -- reference --records | diff -u docs/records.md - \
+	    || { echo 'docs/records.md is stale: cargo run --bin linekeepd -- reference --records > docs/records.md' >&2; exit 1; }
 
 bench: ## compare ways of looking up and write docs/performance; QUICK=1: in two minutes, to target/performance
 	@scripts/setup build

@@ -136,18 +136,38 @@ impl SessionEnd {
     }
 }
 
+/// A kind of event, as the reference tells it.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Its name in records.
+    pub name: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What happened, in words for people.
+    pub message: &'static str,
+    /// When it is told.
+    pub meaning: &'static str,
+    /// Its fields, as the code names them.
+    pub fields: &'static [&'static str],
+}
+
 /// Declares the events once: name in records, severity, message and fields stand in one place.
 macro_rules! events {
-    ($( $(#[$doc:meta])* $variant:ident = $name:literal, $severity:ident, $message:literal { $( $field:ident: $type:ty ),* $(,)? } )*) => {
+    ($( $(#[doc = $doc:literal])* $variant:ident = $name:literal, $severity:ident, $message:literal { $( $field:ident: $type:ty ),* $(,)? } )*) => {
         /// What can happen. `connection` numbers the admitted connections of a process and ties its records together.
         /// Fields that a peer or a file chose are plain strings here and escaped by whoever writes them.
         #[derive(Clone, Debug)]
         #[allow(missing_docs)]
         pub enum Event {
-            $( $(#[$doc])* $variant { $( $field: $type ),* } ),*
+            $( $(#[doc = $doc])* $variant { $( $field: $type ),* } ),*
         }
 
         impl Event {
+            /// Every kind of event, for the reference.
+            pub const KINDS: &[Kind] = &[
+                $( Kind { name: $name, severity: Severity::$severity, message: $message, meaning: concat!($($doc),*), fields: &[$( stringify!($field) ),*] } ),*
+            ];
+
             /// The event's name in records, as `event=`.
             #[must_use]
             pub fn name(&self) -> &'static str {

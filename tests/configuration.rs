@@ -378,6 +378,12 @@ fn the_reference_is_not_stale() {
         committed == config::reference(),
         "docs/configuration.md is stale; make it anew: cargo run --bin linekeepd -- reference > docs/configuration.md"
     );
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/records.md");
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        committed == linekeep::audit::reference(),
+        "docs/records.md is stale; make it anew: cargo run --bin linekeepd -- reference --records > docs/records.md"
+    );
 }
 
 #[test]

@@ -47,7 +47,11 @@ enum What {
     /// Check the configuration, then every key, certificate and list file that it names; tell all faults. Binds nothing.
     Check,
     /// Print the configuration reference, in Markdown.
-    Reference,
+    Reference {
+        /// The reference of records and counters instead.
+        #[arg(long)]
+        records: bool,
+    },
 }
 
 const AFTER_HELP: &str = "\
@@ -64,8 +68,8 @@ pub fn main() -> ExitCode {
     let outcome = match typed.command {
         None | Some(What::Run) => run(&typed.config),
         Some(What::Check) => check(&typed.config),
-        Some(What::Reference) => {
-            print!("{}", config::reference());
+        Some(What::Reference { records }) => {
+            print!("{}", if records { audit::reference() } else { config::reference() });
             Ok(())
         }
     };
