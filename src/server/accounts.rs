@@ -79,7 +79,9 @@ impl Accounts {
         let granted = rate.map_or(asked, |rate| place.0.take(rate, asked, self.now()));
         place.0.seen();
         place.0.queries.fetch_add(asked as u64, Relaxed);
-        place.0.limited.fetch_add((asked - granted) as u64, Relaxed);
+        if granted < asked {
+            place.0.limited.fetch_add((asked - granted) as u64, Relaxed);
+        }
         granted
     }
 

@@ -38,6 +38,7 @@ use state::State;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -85,7 +86,8 @@ pub async fn run(
     let (uses, forgotten) = Uses::open(state.load().config.server.state_folder.as_deref());
     forgotten.into_iter().for_each(|about| teller.tell(Event::Warned { about }));
     let (accounts, since) = (Accounts::default(), Instant::now());
-    let shared = Arc::new(Shared { state, metrics, teller, penalties, accounts, uses, calls, since });
+    let shared =
+        Arc::new(Shared { state, metrics, teller, penalties, accounts, uses, jumps: AtomicU64::new(0), calls, since });
     let workers = Rc::new(Workers::start(threads, &shared)?);
     let (reloads, requests) = mpsc::channel(reload::WAITING);
 

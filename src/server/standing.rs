@@ -6,6 +6,7 @@ use super::shared::{Call, Shared};
 use super::state::{Presented, State};
 use crate::event::{Event, SessionEnd};
 use crate::identity::Client;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 use tokio::time::Instant;
 
@@ -28,7 +29,7 @@ pub(super) struct Standing {
 impl Standing {
     /// Of somebody whom the generation `epoch` let in. If a newer one came since, the client is judged anew before its first answer.
     pub(super) fn new(client: Client, presented: Presented, place: Place, epoch: u64, shared: &Shared) -> Standing {
-        let jumps = shared.calls.borrow().jumps;
+        let jumps = shared.jumps.load(Relaxed);
         let ends = ends(&client, &presented, &shared.state.load());
         Standing { client, presented, place, epoch, jumps, ends }
     }
@@ -46,7 +47,7 @@ impl Standing {
     /// That its time here is over, and why.
     pub(super) fn follow(&mut self, state: &State, shared: &Shared) -> Result<bool, SessionEnd> {
         self.on_time()?;
-        let jumps = shared.calls.borrow().jumps;
+        let jumps = shared.jumps.load(Relaxed);
         if (state.epoch, jumps) == (self.epoch, self.jumps) {
             return Ok(false);
         }

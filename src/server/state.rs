@@ -130,6 +130,9 @@ fn key_warnings(doors: &[Door], now: SystemTime) -> Vec<String> {
     warnings
 }
 
+/// Keys without a client that are named, of one listener.
+const LONELY_TOLD: usize = 20;
+
 /// Identities that nobody can prove, and keys that let nobody in: both are a name typed wrong more often than not.
 fn lonely(config: &Config, doors: &[Door]) -> Vec<String> {
     let with_keyring = || doors.iter().filter_map(|door| Some((&door.listener, door.acceptor.as_ref()?.keyring()?)));
@@ -151,7 +154,14 @@ fn lonely(config: &Config, doors: &[Door]) -> Vec<String> {
         let about = |identity: &str| {
             format!("listener {}: no [[client]] lists {identity}, so its key lets nobody in", listener.name)
         };
-        warnings.extend(strangers.into_iter().map(about));
+        let more = strangers.len().saturating_sub(LONELY_TOLD);
+        warnings.extend(strangers.into_iter().take(LONELY_TOLD).map(about));
+        if more > 0 {
+            warnings.push(format!(
+                "listener {}: nor do any clients list {more} more identities of its keyring",
+                listener.name
+            ));
+        }
     }
     warnings
 }
