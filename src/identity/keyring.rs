@@ -127,7 +127,7 @@ impl Keyring {
         }
     }
 
-    /// The entry of an identity, if it is there. The look-up itself takes no care of timing beyond that of [`Keyring::nearest`].
+    /// The entry of an identity, if it is there. Takes the same steps whether it is or not, up to the last comparison.
     #[must_use]
     pub fn entry(&self, identity: &[u8]) -> Option<&Entry> {
         self.nearest(identity).filter(|entry| entry.identity.as_bytes() == identity)
