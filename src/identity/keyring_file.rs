@@ -204,7 +204,13 @@ impl KeyringFile {
 
     /// That it is still a good keyring.
     fn check(&self) -> Result<(), Vec<ChangeFault>> {
-        let text = Secret::new(self.lines.iter().flat_map(|line| [line.expose(), b"\n"].concat()).collect());
+        // Room for all of it beforehand: a buffer that grows leaves copies of keys behind.
+        let mut text = Vec::with_capacity(self.lines.iter().map(|line| line.len() + 1).sum());
+        for line in &self.lines {
+            text.extend_from_slice(line.expose());
+            text.push(b'\n');
+        }
+        let text = Secret::new(text);
         let (_, faults) = keyring::lines(text.expose(), &self.path);
         if faults.is_empty() { Ok(()) } else { Err(faults.into_iter().map(ChangeFault::from).collect()) }
     }
