@@ -112,6 +112,7 @@ fn after_a_rotation_both_keys_are_good_until_the_last_day_and_then_the_new_one_a
     let output = daemon.ctl(&["reload"]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("the key of alice is one until"), "{said}");
+    assert!(said.contains("key of alice ends at ") && said.contains("key of alice.2 added"), "{said}");
     let mut open = peers::connect(address, Version::V13, &old).unwrap();
     open.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
     open.write_all(b"known\n").unwrap();

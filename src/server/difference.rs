@@ -51,11 +51,20 @@ fn of_doors(old: &Door, new: &Door, changes: &mut Vec<String>) {
     let listener = &new.listener.name;
     if let (Some(before), Some(after)) = (before.keyring(), after.keyring()) {
         let mut keys = Vec::new();
-        for identity in after.identities() {
-            match before.key(identity.as_bytes()) {
+        for entry in after.entries() {
+            let (identity, was) = (entry.identity(), before.entry(entry.identity().as_bytes()));
+            match was {
                 None => keys.push(format!("listener {listener}: key of {identity} added")),
-                Some(key) if Some(key) != after.key(identity.as_bytes()) => {
+                Some(was) if was.key() != entry.key() => {
                     keys.push(format!("listener {listener}: key of {identity} is another"));
+                }
+                Some(was) if was.until() != entry.until() => {
+                    let end = entry.until().map(humantime::format_rfc3339_seconds);
+                    let end = end.map_or("has no end any more".to_owned(), |end| format!("ends at {end}"));
+                    keys.push(format!("listener {listener}: key of {identity} {end}"));
+                }
+                Some(was) if was.counts_as() != entry.counts_as() => {
+                    keys.push(format!("listener {listener}: key of {identity} now stands for {}", entry.counts_as()));
                 }
                 Some(_) => {}
             }
