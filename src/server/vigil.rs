@@ -86,7 +86,8 @@ impl Vigil {
 
     /// Compares a paper in service with its file. A file that is gone or broken is left to the next reload to tell.
     fn compare(&mut self, in_service: &Paper, now: SystemTime) {
-        let Ok(file) = std::fs::metadata(in_service.path()) else { return };
+        // What is no plain file now, such as a pipe, might not be read to an end.
+        let Some(file) = std::fs::metadata(in_service.path()).ok().filter(std::fs::Metadata::is_file) else { return };
         let stamp = (file.ino(), file.len(), file.ctime(), file.ctime_nsec());
         if self.seen.get(in_service.path()) == Some(&stamp) {
             return;
