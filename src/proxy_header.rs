@@ -31,10 +31,13 @@ pub enum Heard {
     Malformed(&'static str),
 }
 
-/// Whether the first bytes of a connection can be no other thing than a PROXY header.
+/// Whether the first bytes of a connection, where TLS is spoken, are a PROXY header. Five are enough, and some versions of OpenSSL
+/// read no more before they give up: none of the signatures begins like a TLS record.
 #[must_use]
 pub fn begins(first: &[u8]) -> bool {
-    first.starts_with(&VERSION_2) || first.starts_with(VERSION_1)
+    const ENOUGH: usize = 5;
+    let is = |signature: &[u8]| first.len() >= ENOUGH && first.iter().zip(signature).all(|(one, other)| one == other);
+    is(&VERSION_2) || is(VERSION_1)
 }
 
 /// Understands the bytes of a header so far. Has to be called with all of them each time, and with no byte more than it
@@ -150,6 +153,19 @@ mod tests {
     #[case::tls(vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 0, 0], Heard::Malformed("no PROXY header"))]
     fn a_header_says_who_or_nothing(#[case] header: Vec<u8>, #[case] expected: Heard) {
         assert_eq!(read(&header).0, expected);
+    }
+
+    #[rstest]
+    #[case(b"PROXY", true)]
+    #[case(b"PROXY TCP4 1", true)]
+    #[case(b"PROXYTCP4", false)]
+    #[case(b"\r\n\r\n\0", true)]
+    #[case(&VERSION_2, true)]
+    #[case(b"\r\n\r\n\0\r\nQUIT\r", false)]
+    #[case(b"PROX", false)]
+    #[case(b"\x16\x03\x01\x02\0", false)]
+    fn a_header_is_known_by_its_first_bytes(#[case] first: &[u8], #[case] known: bool) {
+        assert_eq!(begins(first), known);
     }
 
     #[test]
