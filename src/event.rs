@@ -271,7 +271,8 @@ events! {
     /// The system's clock was set, or the machine slept.
     ClockJumped = "clock-jumped", Warning, "the clock jumped; times of records before and after do not compare" { seconds: i64 }
     /// Sockets can be accepted again.
-    AcceptRestored = "accept-restored", Notice, "connections are accepted again" { listener: Arc<str>, failures: u64 }
+    AcceptRestored = "accept-restored", Notice, "connections are accepted again; closed says how many were turned away meanwhile"
+        { listener: Arc<str>, failures: u64, closed: u64 }
     /// Something is well for now and will not stay so.
     Warned = "warning", Warning, "attention" { about: String }
     /// Records were lost before they could be written.

@@ -55,9 +55,10 @@ impl Shared {
         self.calls.send_modify(|call| call.epoch = epoch);
     }
 
-    /// Whether a source is turned away for what it did before.
+    /// Whether a source is turned away for what it did before. Whoever was made exempt meanwhile is not.
     pub fn is_penalised(&self, source: Source, rules: &config::Penalties) -> bool {
-        self.penalties().holds(source.counted_as(), rules, Instant::now())
+        let Source::Net(peer) = source else { return false };
+        !rules.exempt.permits(peer.ip()) && self.penalties().holds(source.counted_as(), rules, Instant::now())
     }
 
     /// Notes what a source did; told, if it is turned away from now on.
@@ -77,7 +78,11 @@ impl Shared {
 
     /// Sources that are turned away now.
     pub fn penalised(&self) -> usize {
-        self.penalties().count(Instant::now())
+        let state = self.state.load();
+        let rules = &state.config.penalties;
+        let penalties = self.penalties();
+        let is_exempt = |source: &Counted| matches!(source, Counted::Net(address) if rules.exempt.permits(*address));
+        penalties.held(rules, Instant::now()).filter(|source| !is_exempt(source)).count()
     }
 
     fn penalties(&self) -> MutexGuard<'_, Penalties<Counted>> {
