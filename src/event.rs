@@ -200,6 +200,8 @@ macro_rules! events {
 events! {
     /// The configuration is good and the daemon begins to load.
     Starting = "starting", Notice, "linekeepd starts" { version: &'static str, config: String }
+    /// Who the process is, and how much of landlock(7), the kernel's fence around files and ports, there is.
+    Confined = "confined", Notice, "rights given up" { user: String, landlock: String }
     /// Every listener accepts; every list was loaded, or what is wrong with it was told.
     Ready = "ready", Notice, "ready to answer" { listeners: usize, lists: usize, lines: u64 }
     /// The daemon is asked to stop.

@@ -5,6 +5,7 @@ use super::admission::{Counted, Source};
 use super::penalties::{Offence, Penalties};
 use super::state::State;
 use super::uses::Uses;
+use super::{Stage, Supervisor};
 use crate::config;
 use crate::event::{Event, Teller};
 use crate::metrics::Metrics;
@@ -22,6 +23,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Where events are told.
     pub teller: Teller,
+    /// Who is told how it goes.
+    pub supervisor: Supervisor,
     /// Who is turned away for what they did. Offences are rare and told from every thread, so here a lock is simplest.
     pub penalties: Mutex<Penalties<Counted>>,
     /// What each client does.
@@ -99,6 +102,14 @@ impl Shared {
     pub fn clock_jumped(&self) {
         let jumps = self.jumps.fetch_add(1, Relaxed) + 1;
         self.calls.send_modify(|call| call.jumps = jumps);
+    }
+
+    /// Tells the supervisor what is served.
+    pub fn say_ready(&self) {
+        let state = self.state.load();
+        let (listeners, lists, lines) = (state.doors.len(), state.lists.len(), state.lists.lines());
+        let status = format!("answers: listeners {listeners}, lists {lists}, lines {lines}");
+        (self.supervisor.tell)(Stage::Ready(status));
     }
 
     /// Calls on everybody to stop.
