@@ -129,7 +129,7 @@ fn explain(pid_file: &Path, before: Option<String>, error: &daemonize::Error) ->
         return DetachFault::Other(words);
     }
     // The crate's errno is of whatever came last; asking again gives the reason.
-    let error = match File::options().append(true).open(pid_file) {
+    let error = match File::options().create(true).append(true).open(pid_file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such folder".to_owned(),
         Err(error) => error.to_string(),
         Ok(_) => words,
