@@ -41,7 +41,7 @@ pub(super) fn detached(file: &Path, user: Option<&str>, pid_file: &Path) -> Exit
         Err(failure) => return failure.say(),
     };
     let watchdog = Herald::watchdog_asked();
-    let detached = std::path::absolute(pid_file).map(|pid_file| (process::detach(&alone, &pid_file), pid_file));
+    let detached = std::path::absolute(pid_file).map(|pid_file| (process::detach(&alone, &pid_file, Herald::tell_loading), pid_file));
     let (side, pid_file) = match detached {
         Ok((Ok(side), pid_file)) => (side, pid_file),
         Ok((Err(fault), _)) => return Failure::new(exit::OSERR, &fault).say(),
