@@ -261,9 +261,10 @@ async fn unless_stopped(
     let mut signs = tokio::time::interval(process::SIGN_OF_LIFE);
     let reason = loop {
         tokio::select! {
-            loaded = &mut loading => return loaded.map(Some),
-            Some(wish) = wishes.recv() => if let Wish::Stop(reason) = wish { break reason },
+            biased;
             _ = signs.tick() => if herald.loading().is_err() { break GIVEN_UP },
+            Some(wish) = wishes.recv() => if let Wish::Stop(reason) = wish { break reason },
+            loaded = &mut loading => return loaded.map(Some),
         }
     };
     teller.tell(Event::Stopping { reason, connections: 0 });
