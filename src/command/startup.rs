@@ -258,11 +258,12 @@ async fn unless_stopped(
     herald: &Herald,
 ) -> Result<Option<Lists>, Failure> {
     let mut loading = std::pin::pin!(loading);
-    let mut signs = tokio::time::interval(process::SIGN_OF_LIFE);
     let reason = loop {
+        if herald.loading().is_err() {
+            break GIVEN_UP;
+        }
         tokio::select! {
-            biased;
-            _ = signs.tick() => if herald.loading().is_err() { break GIVEN_UP },
+            () = tokio::time::sleep(process::SIGN_OF_LIFE) => {}
             Some(wish) = wishes.recv() => if let Wish::Stop(reason) = wish { break reason },
             loaded = &mut loading => return loaded.map(Some),
         }
