@@ -1,7 +1,7 @@
 # linekeep: `make help` lists what there is.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check deb bench bench-decoys fuzz clean
+.PHONY: help demo build test check deb package-test bench bench-decoys fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ check: ## format, clippy, dependencies, documentation, generated files
 deb: ## the Debian packages, in target/deb
 	@scripts/setup package
 	@scripts/deb
+
+package-test: deb ## the packages in real Debian 12 and 13 with systemd: install, serve, upgrade, purge
+	python3 packaging/test/package_test.py $(SUITES)
 
 bench: ## compare ways of looking up and write docs/performance; QUICK=1: in two minutes, to target/performance
 	@scripts/setup build
