@@ -1,7 +1,7 @@
 # linekeep: `make help` lists what there is.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check manuals bench bench-decoys fuzz clean
+.PHONY: help demo build test check manuals deb bench bench-decoys fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,10 @@ check: ## format, clippy, dependencies, documentation, generated files
 manuals: ## write man pages and completions anew, out of the definitions
 	@scripts/setup build
 	@scripts/manuals write
+
+deb: ## the Debian packages, in target/deb
+	@scripts/setup package
+	@scripts/deb
 
 bench: ## compare ways of looking up and write docs/performance; QUICK=1: in two minutes, to target/performance
 	@scripts/setup build

@@ -1,11 +1,12 @@
 //! The committed man pages and completions, as a reader and a shell meet them. Whether they are stale, `make check` says.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub)]
 
 mod support;
 
 use rstest::rstest;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use support::daemon::{Folder, own_user};
 
 #[rstest]
 #[case::commands("linekeepctl", &["psk", ""], &["new", "list", "rotate", "revoke", "import"])]
@@ -30,7 +31,6 @@ fn bash_completes(#[case] program: &str, #[case] typed: &[&str], #[case] offered
     assert!(missing.is_empty() && said.is_empty(), "{missing:?} of {typed:?} is not in {shown:?}; {said}");
 }
 
-/// Every page that another one, a unit or a document of ours leads to is there.
 #[test]
 fn every_page_that_a_page_leads_to_is_there() {
     let pages: Vec<PathBuf> = std::fs::read_dir(home("man")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -54,15 +54,17 @@ fn the_example_of_the_configuration_is_good() {
     let page = std::fs::read_to_string(home("man/linekeep.toml.5")).unwrap();
     let (_, example) = page.split_once(".SH EXAMPLES").unwrap();
     let example = example.split_once(".EX\n").unwrap().1.split_once(".EE\n").unwrap().0.replace("\\-", "-");
-    let folder = tempfile::tempdir().unwrap();
-    let at = |path: &str| folder.path().join(path).display().to_string();
-    let example = example.replace("/etc/linekeep/keyring", &at("keyring")).replace("/var/lib/linekeep/lists", &at("list"));
-    assert!(example.contains(&at("keyring")) && example.contains(&at("list")), "{example}");
-    support::write_private(&folder.path().join("keyring"), &format!("siem:{}\n", "5a".repeat(32)));
-    std::fs::write(at("list"), "a line\n").unwrap();
-    std::fs::write(at("linekeep.toml"), example).unwrap();
-    let checked = Command::new(env!("CARGO_BIN_EXE_linekeepd")).args(["check", "--config", &at("linekeep.toml"), "--user", "root"]).output();
-    let checked = checked.unwrap();
+    let folder = Folder::new();
+    let keyring = folder.write("keyring", format!("siem:{}\n", "5a".repeat(32)));
+    let list = folder.write("list", "a line\n");
+    let mut moved = example.clone();
+    for (named, here) in [("/etc/linekeep/keyring", keyring), ("/var/lib/linekeep/lists", list)] {
+        assert!(moved.contains(named), "{named} is not in {example}");
+        moved = moved.replace(named, here.to_str().unwrap());
+    }
+    let mut linekeepd = Command::new(env!("CARGO_BIN_EXE_linekeepd"));
+    linekeepd.args(["check", "--user", &own_user(), "--config"]).arg(folder.write("linekeep.toml", moved));
+    let checked = linekeepd.output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
 

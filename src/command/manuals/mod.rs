@@ -118,3 +118,53 @@ fn of_pki() -> Result<Page, String> {
     markdown::add(include_str!("linekeep-pki.md"), &mut page)?;
     Ok(page)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process;
+
+    /// What stands in the Markdown beside this file says once more where things are.
+    #[test]
+    fn pages_name_the_files_of_the_code() {
+        let page =
+            |name| pages().unwrap().into_iter().find(|page| page.name == name).unwrap().render().replace("\\-", "-");
+        for (name, files) in [
+            ("linekeepd", &[config::DEFAULT_FILE, config::DEFAULT_CONTROL_SOCKET, process::DEFAULT_PID_FILE][..]),
+            ("linekeepctl", &[config::DEFAULT_FILE, config::DEFAULT_CONTROL_SOCKET]),
+            ("linekeep.toml", &[config::DEFAULT_FILE]),
+        ] {
+            let text = page(name);
+            let (_, section) = text.split_once("\n.SH FILES\n").unwrap();
+            let named: Vec<&str> = section.split(".SH").next().unwrap().lines().collect();
+            for file in files {
+                assert!(named.contains(&format!("\\fB{file}\\fR").as_str()), "{file} in {named:?} of {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_and_every_option_is_on_its_page() {
+        for (definition, page) in
+            [daemon::definition(), control::definition(), lookup::definition()].into_iter().zip(pages().unwrap())
+        {
+            let (name, text) = (page.name, page.render().replace("\\-", "-"));
+            let mut commands = vec![(definition, String::new())];
+            while let Some((command, way)) = commands.pop() {
+                for argument in command.get_arguments() {
+                    let value = argument.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
+                    let option = argument.get_long().map(|long| format!("\\fB--{long}\\fR"));
+                    let shown = option.or(value).unwrap();
+                    assert!(text.contains(&shown), "{shown} of `{way}` on {name}");
+                }
+                for below in command.get_subcommands() {
+                    let way = format!("{way} {}", below.get_name()).trim_start().to_owned();
+                    let heading =
+                        if way.contains(' ') { format!("\n.SS \"{way}\"\n") } else { format!("\n.SS {way}\n") };
+                    assert!(text.contains(&heading), "`{way}` on {name}");
+                    commands.push((below.clone(), way));
+                }
+            }
+        }
+    }
+}

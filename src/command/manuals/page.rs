@@ -185,7 +185,7 @@ mod tests {
         let mut body = Body::default();
         body.paragraph(marked(".so /etc/passwd"));
         body.code("'br\n> a\\n\tb");
-        assert_eq!(body.0, ".PP\n\\&.so /etc/passwd\n.PP\n.RS 4\n.EX\n\\*(Aqbr\n> a\\[rs]n     b\n.EE\n.RE\n");
+        assert_eq!(body.0, ".PP\n\\&.so /etc/passwd\n.PP\n.RS 4\n.EX\n\\*(Aqbr\n> a\\[rs]n   b\n.EE\n.RE\n");
     }
 
     #[test]
