@@ -41,7 +41,8 @@ pub(super) fn detached(file: &Path, user: Option<&str>, pid_file: &Path) -> Exit
         Err(failure) => return failure.say(),
     };
     let watchdog = Herald::watchdog_asked();
-    let detached = std::path::absolute(pid_file).map(|pid_file| (process::detach(&alone, &pid_file, Herald::tell_loading), pid_file));
+    let detached = std::path::absolute(pid_file)
+        .map(|pid_file| (process::detach(&alone, &pid_file, Herald::tell_loading), pid_file));
     let (side, pid_file) = match detached {
         Ok((Ok(side), pid_file)) => (side, pid_file),
         Ok((Err(fault), _)) => return Failure::new(exit::OSERR, &fault).say(),
@@ -182,7 +183,9 @@ const NO_CREDENTIAL: &[u8] = b"none";
 pub(super) fn audit_key(config: &Config) -> Result<Option<Master>, Failure> {
     let Some(named) = &config.audit.key else { return Ok(None) };
     let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(KEY_CREDENTIAL));
-    let file = credential.filter(|file| std::fs::read(file).is_ok_and(|held| held != NO_CREDENTIAL)).unwrap_or_else(|| named.clone());
+    let file = credential
+        .filter(|file| std::fs::read(file).is_ok_and(|held| held != NO_CREDENTIAL))
+        .unwrap_or_else(|| named.clone());
     let fault = |why: String| Failure::new(exit::CONFIG, &format!("[audit] key: {why}"));
     let content = private_file::read(&file, Reader::this_process()).map_err(|why| fault(why.to_string()))?;
     Master::read(&content).map(Some).map_err(|why| fault(format!("{}: {why}", file.display())))
