@@ -1,7 +1,7 @@
 # linekeep: `make help` lists what there is.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check deb bench bench-decoys fuzz clean
+.PHONY: help demo build test check deb deb-check reproducible bench bench-decoys fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,10 +29,18 @@ check: ## format, clippy, dependencies, documentation, generated files
 	    || { echo 'docs/configuration.md is stale: cargo run --bin linekeepd -- reference > docs/configuration.md' >&2; exit 1; }
 	@cargo run --locked --quiet --bin linekeepd -- reference --records | diff -u docs/records.md - \
 	    || { echo 'docs/records.md is stale: cargo run --bin linekeepd -- reference --records > docs/records.md' >&2; exit 1; }
+	@scripts/crates-copyright --check
 
 deb: ## the Debian packages, in target/deb
 	@scripts/setup package
 	@scripts/deb
+
+deb-check: deb ## what reviewers of the packages look at first: lintian, hardening, exposure of the unit
+	@scripts/deb-check
+
+reproducible: ## two builds of the packages from two folders, which must not differ in a bit
+	@scripts/setup package
+	@scripts/reproducible
 
 bench: ## compare ways of looking up and write docs/performance; QUICK=1: in two minutes, to target/performance
 	@scripts/setup build
