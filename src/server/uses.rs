@@ -71,6 +71,14 @@ impl Uses {
         }
     }
 
+    /// Forgets what is no longer `the_same`: a key that comes under the name of an earlier one was never used.
+    pub fn keep(&self, the_same: impl Fn(&str) -> bool) {
+        let mut book = self.book();
+        let before = book.uses.len();
+        book.uses.retain(|identity, _| the_same(identity));
+        book.changed |= book.uses.len() != before;
+    }
+
     /// All of them.
     #[must_use]
     pub fn all(&self) -> BTreeMap<String, Use> {
