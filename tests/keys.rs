@@ -193,6 +193,15 @@ fn pruning_takes_what_is_over_and_nothing_else() {
 }
 
 #[test]
+fn revoking_one_key_alone_leaves_those_that_stand_for_it() {
+    let (daemon, _) = start(&format!("alice:{ALICE}\nalice.2:{} for=alice\n", "bb".repeat(32)));
+    let said = psk(&daemon, &["revoke", "alice", "--alone"]);
+    good(&said);
+    assert!(!String::from_utf8_lossy(&said.stderr).contains("alice.2"), "what is there still is not told as gone");
+    assert_eq!(keyring(&daemon), format!("alice.2:{} for=alice\n", "bb".repeat(32)));
+}
+
+#[test]
 fn a_key_under_the_name_of_an_earlier_one_was_never_used() {
     let (daemon, address) = start(&format!("alice:{ALICE}\nbob:{}\n", "bb".repeat(32)));
     let ask = |identity, key: &str| peers::ask(address, Version::V13, &Shows::psk(identity, key), "known").is_ok();

@@ -377,6 +377,16 @@ mod tests {
     }
 
     #[test]
+    fn who_only_looks_waits_for_nobody() {
+        let (_folder, path) = keyring(&format!("alice:{KEY}\n"));
+        let mut changing = KeyringFile::open(&path, None).unwrap();
+        changing.add(&[new("bob", OTHER, None)]).unwrap();
+        assert_eq!(KeyringFile::look(&path).unwrap().len(), 1, "what is not saved is not there");
+        changing.save().unwrap();
+        assert_eq!(KeyringFile::look(&path).unwrap().len(), 2);
+    }
+
+    #[test]
     fn a_link_is_followed_and_stays_one() {
         let (folder, path) = keyring(&format!("alice:{KEY}\n"));
         let link = folder.path().join("link");

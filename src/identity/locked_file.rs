@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Others that change the file are waited for this often, and this long each time: ten seconds.
@@ -106,22 +107,28 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Whether it was made; not if another was first.
+/// Whether it was made; not if another was first. It has its group and mode before it has its name: whoever finds it copies them.
 fn make(path: &Path, made: Made) -> io::Result<bool> {
-    let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !path.is_symlink() => return Ok(false),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(io::Error::new(error.kind(), "a link that leads nowhere"));
-        }
-        Err(error) => return Err(error),
-    };
-    if let Some(gid) = made.gid {
-        fchown(&file, None, Some(gid))?;
-        file.set_permissions(PermissionsExt::from_mode(0o640))?;
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    if path.is_symlink() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "a link that leads nowhere"));
     }
-    file.sync_all()?;
-    Ok(true)
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let beside = path.with_file_name(format!(".{name}.made.{}.{}", std::process::id(), MADE.fetch_add(1, Relaxed)));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let named = (|| {
+        if let Some(gid) = made.gid {
+            fchown(&file, None, Some(gid))?;
+            file.set_permissions(PermissionsExt::from_mode(0o640))?;
+        }
+        std::fs::hard_link(&beside, path)
+    })();
+    std::fs::remove_file(&beside)?;
+    match named {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn write<'t>(path: &Path, like: &std::fs::Metadata, lines: impl Iterator<Item = &'t [u8]>) -> io::Result<()> {
@@ -209,12 +216,13 @@ mod tests {
     fn all_or_nothing_many_who_make_and_give_up_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keyring");
+        let gid = if rustix::process::geteuid().is_root() { 1234 } else { rustix::process::getegid().as_raw() };
         std::thread::scope(|scope| {
             for writer in 0..8 {
                 let path = &path;
                 scope.spawn(move || {
                     for turn in 0..6 {
-                        let file = LockedFile::open(path, some_made()).unwrap();
+                        let file = LockedFile::open(path, Some(Made { gid: Some(gid) })).unwrap();
                         if turn % 2 == 0 {
                             continue;
                         }
@@ -226,5 +234,8 @@ mod tests {
             }
         });
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 24);
+        let found = std::fs::metadata(&path).unwrap();
+        assert_eq!((found.gid(), found.mode() & 0o7777), (gid, 0o640), "whoever of them made it");
+        assert_eq!(names(folder.path()), ["keyring"]);
     }
 }
