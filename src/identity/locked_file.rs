@@ -45,20 +45,26 @@ impl LockedFile {
                 }
                 (Err(error), _) => return Err(error),
             };
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    std::thread::sleep(PAUSE);
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
+            if let Some(mut locked) = LockedFile::lock(file, path)? {
+                locked.made = made && locked.file.metadata()?.len() == 0;
+                return Ok(locked);
             }
-            let locked = file.metadata()?;
-            if std::fs::metadata(&path).is_ok_and(|named| (locked.dev(), locked.ino()) == (named.dev(), named.ino())) {
-                return Ok(LockedFile { path, file, made: made && locked.len() == 0 });
-            }
+            std::thread::sleep(PAUSE);
         }
         Err(io::Error::new(io::ErrorKind::WouldBlock, "others are changing it and did not come to an end; try again"))
+    }
+
+    /// `None` if another has the lock, or the name stands for another file by now.
+    fn lock(file: File, path: PathBuf) -> io::Result<Option<LockedFile>> {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let locked = file.metadata()?;
+        let is_named = |named: std::fs::Metadata| (locked.dev(), locked.ino()) == (named.dev(), named.ino());
+        let named = std::fs::metadata(&path).is_ok_and(is_named);
+        Ok(named.then_some(LockedFile { path, file, made: false }))
     }
 
     /// The file, behind whatever links led to it.
@@ -182,6 +188,20 @@ mod tests {
         drop(LockedFile::open(&path, some_made()).unwrap());
         assert_eq!(names(folder.path()), ["keyring"], "one that was there stays, empty or not");
         assert_eq!(LockedFile::open(&folder.path().join("none"), None).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    /// Whoever changed a file that lost its name would change what nobody reads, and lose the change that took its place.
+    #[test]
+    fn all_or_nothing_a_file_that_lost_its_name_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keyring");
+        std::fs::write(&path, "old\n").unwrap();
+        let opened_before = open(&path).unwrap();
+        let first = LockedFile::open(&path, None).unwrap();
+        assert!(LockedFile::lock(open(&path).unwrap(), path.clone()).unwrap().is_none(), "two have the lock");
+        first.replace([&b"new"[..]].into_iter()).unwrap();
+        assert!(LockedFile::lock(opened_before, path.clone()).unwrap().is_none(), "a file without a name");
+        assert!(LockedFile::lock(open(&path).unwrap(), path).unwrap().is_some());
     }
 
     #[test]
