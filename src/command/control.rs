@@ -37,7 +37,7 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Make, list, rotate, revoke and import keys of a keyring.
+    /// Make, list, rotate, revoke, prune and import keys of a keyring.
     #[command(subcommand)]
     Psk(psk::What),
     /// Read the chained audit trail: verify it, search it, show it. Asks no daemon.
