@@ -81,8 +81,7 @@ impl<'a> Reader<'a> {
                 }),
             },
             Event::Code(code) => self.inlines.push(bold(code.as_ref())),
-            // roff fills lines by itself; a paragraph of one long line is hard to read in a difference.
-            Event::SoftBreak => self.inlines.push(roman("\n")),
+            Event::SoftBreak => self.inlines.push(roman(" ")),
             // A remark for those who look into the document itself.
             Event::Html(html) if html.starts_with("<!--") || html.trim().is_empty() => {}
             other => return Err(format!("no page can show {other:?}")),
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::paragraphs("# T\n\none\ntwo\n\nthree", ".SH DESCRIPTION\n.PP\none\ntwo\n.PP\nthree\n")]
+    #[case::paragraphs("# T\n\none\ntwo\n\nthree", ".SH DESCRIPTION\n.PP\none two\n.PP\nthree\n")]
     #[case::sections("## Of a `b`\n\nc", ".SH \"OF A B\"\n.PP\nc\n")]
     #[case::sections_of_code("## `[b]`\n\nc", ".SH [b]\n.PP\nc\n")]
     #[case::fonts("**a** *b* `c`", ".SH DESCRIPTION\n.PP\n\\fBa\\fR \\fIb\\fR \\fBc\\fR\n")]
