@@ -55,6 +55,9 @@ const QUEUE_EVENTS: usize = 8192;
 /// How often lost records are told, at most.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a stop waits for all those together to which records are forwarded.
+const AT_STOP: Duration = Duration::from_secs(1);
+
 /// Messages that are written to the trail together, at most.
 const TOGETHER: usize = 512;
 
@@ -184,8 +187,19 @@ impl Writer {
         }
         self.tell_left_out(true);
         self.tell_lost();
+        self.tend_sinks();
         let news = self.trail.as_mut().map_or_else(Vec::new, Trail::close);
         self.tell_beside_trail(news);
+        self.close_sinks();
+    }
+
+    /// The local daemon's loss still goes to who is forwarded to, and theirs to those that are left.
+    fn close_sinks(&mut self) {
+        let until = Instant::now() + AT_STOP;
+        for place in 0..self.sinks.len() {
+            let news = self.sinks.get_mut(place).map_or_else(Vec::new, |sink| sink.close(until));
+            self.tell_beside_trail(news);
+        }
     }
 
     /// Writes what waits, then the trail once for all of it, and only then says to those who wait that it is written.
