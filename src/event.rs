@@ -200,6 +200,8 @@ macro_rules! events {
 events! {
     /// The configuration is good and the daemon begins to load.
     Starting = "starting", Notice, "linekeepd starts" { version: &'static str, config: String }
+    /// Who the process is, and how much of landlock(7), the kernel's fence around files and ports, there is.
+    Confined = "confined", Notice, "rights given up" { user: String, landlock: String }
     /// Every listener accepts; every list was loaded, or what is wrong with it was told.
     Ready = "ready", Notice, "ready to answer" { listeners: usize, lists: usize, lines: u64 }
     /// The daemon is asked to stop.
@@ -271,7 +273,8 @@ events! {
     /// The system's clock was set, or the machine slept.
     ClockJumped = "clock-jumped", Warning, "the clock jumped; times of records before and after do not compare" { seconds: i64 }
     /// Sockets can be accepted again.
-    AcceptRestored = "accept-restored", Notice, "connections are accepted again" { listener: Arc<str>, failures: u64 }
+    AcceptRestored = "accept-restored", Notice, "connections are accepted again; closed says how many were turned away meanwhile"
+        { listener: Arc<str>, failures: u64, closed: u64 }
     /// Something is well for now and will not stay so.
     Warned = "warning", Warning, "attention" { about: String }
     /// Records were lost before they could be written.

@@ -56,6 +56,7 @@ counters! {
     write_ended, "sessions_ended_write_deadline_total", "sessions ended: answers not read for the write deadline";
     expired_ended, "sessions_ended_expired_total", "sessions ended: the time of the client or of its certificate was over";
     accept_errors, "accept_errors_total", "connections that the kernel could not hand over";
+    closed_without_descriptor, "closed_without_descriptor_total", "connections closed at once because no descriptor was left";
     reloads, "reloads_total", "reloads that took effect";
     reload_failures, "reload_failures_total", "reloads refused";
     list_loads, "list_loads_total", "generations of lists that went into service";

@@ -2,7 +2,7 @@
 //! come: whoever reads never takes a byte that is behind it. Pure; whom to believe is `server/`'s business.
 
 use ::proxy_header::{ParseConfig, ProxyHeader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Both versions can be told apart, and from everything else, by so many bytes.
 pub const FIRST_BYTES: usize = 12;
@@ -31,10 +31,21 @@ pub enum Heard {
     Malformed(&'static str),
 }
 
-/// Whether the first bytes of a connection can be no other thing than a PROXY header.
+/// Whether the first bytes of a connection, where TLS is spoken, are a PROXY header. Five are enough, and some versions of OpenSSL
+/// read no more before they give up: none of the signatures begins like a TLS record.
 #[must_use]
 pub fn begins(first: &[u8]) -> bool {
-    first.starts_with(&VERSION_2) || first.starts_with(VERSION_1)
+    const ENOUGH: usize = 5;
+    let is = |signature: &[u8]| first.len() >= ENOUGH && first.iter().zip(signature).all(|(one, other)| one == other);
+    is(&VERSION_2) || is(VERSION_1)
+}
+
+/// Whether these bytes begin with a whole header: for where a first line may well begin like one and be none.
+#[must_use]
+pub fn leads(bytes: &[u8]) -> bool {
+    let line = bytes.iter().take(MAX_VERSION_1_BYTES).position(|byte| *byte == b'\n').map(|end| &bytes[..=end]);
+    let is_version_1 = |line: &[u8]| line.ends_with(b"\r\n") && matches!(hear(line), Heard::Client(_) | Heard::Itself);
+    bytes.starts_with(&VERSION_2) || line.is_some_and(is_version_1)
 }
 
 /// Understands the bytes of a header so far. Has to be called with all of them each time, and with no byte more than it
@@ -87,11 +98,21 @@ fn understand(bytes: &[u8]) -> Heard {
             Heard::Malformed("bytes behind the PROXY header were taken for a part of it")
         }
         Ok((header, _)) => match header.proxied_address() {
-            Some(address) if address.protocol == ::proxy_header::Protocol::Stream => Heard::Client(address.source),
+            Some(address) if address.protocol == ::proxy_header::Protocol::Stream => client(address.source),
             Some(_) => Heard::Malformed("PROXY header for datagrams"),
             None => Heard::Malformed("PROXY header without an internet address"),
         },
         Err(_) => Heard::Malformed("malformed PROXY header"),
+    }
+}
+
+/// Nobody comes from everywhere or from a group: an allowlist that has such an address in a wide range did not mean it.
+fn client(source: SocketAddr) -> Heard {
+    let address = source.ip().to_canonical();
+    if address.is_unspecified() || address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        Heard::Malformed("PROXY header with an address that is no host's")
+    } else {
+        Heard::Client(source)
     }
 }
 
@@ -145,11 +166,42 @@ mod tests {
     #[case::version_3(version_2(0x31, 0x11, &FOUR), Heard::Malformed("malformed PROXY header"))]
     #[case::too_long(version_2(0x21, 0x11, &[0; 4081]), Heard::Malformed("PROXY header of version 2 is too long"))]
     #[case::wrong_family(b"PROXY TCP4 2001:db8::1 ::1 80 443\r\n".to_vec(), Heard::Malformed("malformed PROXY header"))]
+    #[case::from_everywhere(b"PROXY TCP4 0.0.0.0 198.51.100.1 80 443\r\n".to_vec(), Heard::Malformed("PROXY header with an address that is no host's"))]
+    #[case::from_everywhere_as_mapped(b"PROXY TCP6 ::ffff:0.0.0.0 ::1 80 443\r\n".to_vec(), Heard::Malformed("PROXY header with an address that is no host's"))]
+    #[case::from_a_group(b"PROXY TCP6 ff02::1 ::1 80 443\r\n".to_vec(), Heard::Malformed("PROXY header with an address that is no host's"))]
+    #[case::from_all_on_the_link(b"PROXY TCP4 255.255.255.255 198.51.100.1 80 443\r\n".to_vec(), Heard::Malformed("PROXY header with an address that is no host's"))]
+    #[case::from_port_0(b"PROXY TCP4 192.0.2.1 198.51.100.1 0 443\r\n".to_vec(), Heard::Client("192.0.2.1:0".parse().unwrap()))]
     #[case::no_carriage_return(b"PROXY TCP4 192.0.2.1 198.51.100.1 8080 443\n".to_vec(), Heard::Malformed("malformed PROXY header"))]
     #[case::endless([&b"PROXY TCP4 "[..], &[b'1'; 200]].concat(), Heard::Malformed("PROXY header of version 1 without an end"))]
     #[case::tls(vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 0, 0], Heard::Malformed("no PROXY header"))]
     fn a_header_says_who_or_nothing(#[case] header: Vec<u8>, #[case] expected: Heard) {
         assert_eq!(read(&header).0, expected);
+    }
+
+    #[rstest]
+    #[case(b"PROXY", true)]
+    #[case(b"PROXY TCP4 1", true)]
+    #[case(b"PROXYTCP4", false)]
+    #[case(b"\r\n\r\n\0", true)]
+    #[case(&VERSION_2, true)]
+    #[case(b"\r\n\r\n\0\r\nQUIT\r", false)]
+    #[case(b"PROX", false)]
+    #[case(b"\x16\x03\x01\x02\0", false)]
+    fn a_header_is_known_by_its_first_bytes(#[case] first: &[u8], #[case] known: bool) {
+        assert_eq!(begins(first), known);
+    }
+
+    #[rstest]
+    #[case::a_header(b"PROXY TCP4 192.0.2.1 198.51.100.1 80 443\r\nknown\n", true)]
+    #[case::a_check(b"PROXY UNKNOWN\r\n", true)]
+    #[case::the_second(b"\r\n\r\n\0\r\nQUIT\n\x21", true)]
+    #[case::a_line_of_a_list(b"PROXY TCP4 192.0.2.1 198.51.100.1 80 443\n", false)]
+    #[case::another(b"PROXY error 502\r\n", false)]
+    #[case::cut(b"PROXY TCP4 192.0.2.1", false)]
+    #[case::behind_a_query(b"known\nPROXY UNKNOWN\r\n", false)]
+    #[case::nothing(b"", false)]
+    fn exact_only_a_whole_header_is_no_query(#[case] bytes: &[u8], #[case] expected: bool) {
+        assert_eq!(leads(bytes), expected);
     }
 
     #[test]

@@ -132,14 +132,25 @@ fn within(process: &Child, path: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{}/root{path}", process.id()))
 }
 
+/// Where journald runs: the daemon may not reach into other processes' namespaces by itself.
+fn beside(journald: &Child) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["--target", &journald.id().to_string(), "--mount", env!("CARGO_BIN_EXE_linekeepd")]);
+    command
+}
+
 fn start(folder: Folder, log: &str, more: &str) -> Daemon {
+    start_by(Command::new(env!("CARGO_BIN_EXE_linekeepd")), folder, log, more)
+}
+
+fn start_by(command: Command, folder: Folder, log: &str, more: &str) -> Daemon {
     folder.write("words.txt", "known\n");
     let text = format!(
         "[penalties]\nenabled = false\n[log]\nlevel = \"info\"\nstderr = true\n{log}\n[control]\nsocket = \"{}\"\n{PLAIN}{more}",
         folder.path().join("control.sock").display()
     );
     let file = folder.write("linekeep.toml", text);
-    let mut daemon = Daemon::spawn_with(folder, &file);
+    let mut daemon = Daemon::spawn_by(command, folder, &file);
     daemon.wait_for("event=ready ");
     daemon
 }
@@ -154,8 +165,7 @@ fn counted(lines: Vec<String>) -> BTreeMap<String, usize> {
 fn one_decision_one_record_each_exactly_once_in_the_journal_and_in_auth_log() {
     let logs_folder = tempfile::tempdir().unwrap();
     let Some(logs) = Logs::start(logs_folder.path()) else { return };
-    let socket = within(&logs.journald, "/run/systemd/journal/socket");
-    let mut daemon = start(Folder::new(), &format!("local = \"auto\"\njournal-socket = \"{}\"", socket.display()), "");
+    let mut daemon = start_by(beside(&logs.journald), Folder::new(), "local = \"auto\"", "");
     let address = daemon.address("plain");
     for number in 0..100 {
         assert!(!ask(address, if number % 2 == 0 { "known" } else { "unknown" }).is_empty());
@@ -181,9 +191,7 @@ fn one_decision_one_record_each_exactly_once_in_the_journal_and_in_auth_log() {
 fn a_journald_that_stalls_delays_no_answer_and_what_it_missed_is_said_once() {
     let logs_folder = tempfile::tempdir().unwrap();
     let Some(logs) = Logs::start(logs_folder.path()) else { return };
-    let socket = within(&logs.journald, "/run/systemd/journal/socket");
-    let mut daemon =
-        start(Folder::new(), &format!("local = \"journal\"\njournal-socket = \"{}\"", socket.display()), "");
+    let mut daemon = start_by(beside(&logs.journald), Folder::new(), "local = \"journal\"", "");
     let address = daemon.address("plain");
     logs.signal("STOP");
     // As long as it takes until the kernel's queue to journald is full, and a while longer.

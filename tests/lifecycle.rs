@@ -32,7 +32,8 @@ fn ask_on(stream: &mut BufReader<TcpStream>, query: &str) -> Option<String> {
 }
 
 fn linekeepd(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_linekeepd")).args(arguments).output().unwrap()
+    let user = support::daemon::own_user();
+    Command::new(env!("CARGO_BIN_EXE_linekeepd")).args(["--user", &user]).args(arguments).output().unwrap()
 }
 
 const FOUND: &str = "STRING EXISTS";
@@ -329,7 +330,7 @@ fn records_reach_the_local_syslog_one_datagram_each() {
         format!("[log]\nsyslog-socket = \"{}\"\n[control]\nenabled = false\n{PLAIN}", path.display()),
     );
     let mut child = Command::new(env!("CARGO_BIN_EXE_linekeepd"))
-        .args(["--config", file.to_str().unwrap()])
+        .args(["--foreground", "--user", &support::daemon::own_user(), "--config", file.to_str().unwrap()])
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
@@ -342,7 +343,7 @@ fn records_reach_the_local_syslog_one_datagram_each() {
         assert!(!line.contains('\n'), "{line}");
         events.push(line[line.find("event=").unwrap() + 6..].split(' ').next().unwrap().to_owned());
     }
-    assert_eq!(events, ["starting", "list-loaded", "listener-up", "listener-open", "ready"]);
+    assert_eq!(events, ["starting", "confined", "list-loaded", "listener-up", "listener-open", "ready"]);
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -8,7 +8,7 @@ use rstest::rstest;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
-use support::daemon::{Daemon, Folder, PATIENCE, field};
+use support::daemon::{Daemon, Folder, PATIENCE, PLAIN, field};
 use support::peers::{self, Shows, Version};
 
 const ALICE: &str = "aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11";
@@ -140,6 +140,58 @@ fn a_balancers_own_check_ends_quietly(#[case] say: &[u8]) {
     let told = daemon.count_until("event=connection-refused", "event=session-ended");
     assert_eq!(told, 0, "no record of a check");
     assert_eq!(daemon.counter("proxy_checks_total"), 2);
+}
+
+/// Balancers whose checks bring no header at all often end them by a reset.
+#[test]
+fn a_balancers_check_that_says_nothing_ends_quietly_even_by_a_reset() {
+    let (mut daemon, address) = start("");
+    let check = TcpStream::connect(address).unwrap();
+    rustix::net::sockopt::set_socket_linger(&check, Some(std::time::Duration::ZERO)).unwrap();
+    drop(check);
+    assert_eq!(ask(address, Version::V13, FROM_INSIDE).as_deref(), Ok("STRING EXISTS"));
+    assert_eq!(daemon.count_until("event=connection-refused", "event=session-ended"), 0, "no record of a check");
+    assert_eq!(daemon.counter("proxy_checks_total"), 1);
+}
+
+#[test]
+fn the_true_source_is_ipv4_however_it_is_written() {
+    let (mut daemon, address) = start("");
+    let mapped = b"PROXY TCP6 ::ffff:192.0.2.7 ::1 5555 443\r\n";
+    assert_eq!(ask(address, Version::V13, mapped).as_deref(), Ok("STRING EXISTS"));
+    assert_eq!(field(&daemon.wait_for("event=client-admitted"), "source"), "192.0.2.7:5555");
+}
+
+/// A proxy that speaks for itself by its own address is a client like any other: being trusted to say who comes is no right to ask.
+#[test]
+fn nobody_unknown_a_proxys_own_address_is_judged_by_the_allowlist() {
+    let (mut daemon, address) = start("");
+    assert!(ask(address, Version::V13, b"PROXY TCP4 127.0.0.1 127.0.0.1 5555 443\r\n").is_err());
+    let refused = daemon.wait_for("event=connection-refused reason=allowlist");
+    assert_eq!(field(&refused, "source"), "127.0.0.1:5555");
+}
+
+/// Without TLS a header would be answered as if it were queries, and every answer behind it would be the one before.
+#[rstest]
+#[case::version_1(FROM_INSIDE.to_vec())]
+#[case::unknown(b"PROXY UNKNOWN\r\n".to_vec())]
+#[case::version_2(version_2([192, 0, 2, 7]))]
+fn no_silent_no_a_header_to_a_plain_listener_is_no_query(#[case] header: Vec<u8>) {
+    let folder = Folder::new();
+    folder.write("words.txt", "known\nPROXY line\n");
+    let mut daemon = Daemon::start(folder, PLAIN);
+    let address = daemon.address("plain");
+    assert_eq!(left_alone(address, &[&header[..], b"known\n"].concat()), b"");
+    let refused = daemon.wait_for("event=connection-refused reason=proxy-not-trusted");
+    assert!(field(&refused, "source").starts_with("127.0.0.1:"), "{refused}");
+    assert_eq!(daemon.counter("queries_total"), 0);
+
+    let mut tcp = TcpStream::connect(address).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    tcp.write_all(b"PROXY line\nknown\n").unwrap();
+    let mut answers = [0; 28];
+    tcp.read_exact(&mut answers).unwrap();
+    assert_eq!(&answers, b"STRING EXISTS\nSTRING EXISTS\n", "only a whole header is one");
 }
 
 #[rstest]

@@ -2,9 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linekeep::proxy_header::{Heard, MAX_BYTES, hear};
+use linekeep::proxy_header::{Heard, MAX_BYTES, begins, hear, leads};
 
 fuzz_target!(|bytes: &[u8]| {
+    assert!(begins(bytes) || !leads(bytes));
     let mut taken = 0;
     while let Heard::Needs(more) = hear(&bytes[..taken]) {
         assert!(more > 0);

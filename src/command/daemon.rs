@@ -1,51 +1,67 @@
 //! `linekeepd`: what was typed, then what was meant, then the start-up in order.
 
-use crate::audit::{self, Master, Trail};
-use crate::config::{self, Config};
-use crate::dataset::{self, Lists};
-use crate::event::{Event, Teller};
-use crate::identity::{Reader, private_file};
-use crate::index::Fingerprinter;
-use crate::metrics::Metrics;
-use crate::process::{self, Alone};
-use crate::server::listener::{Bound, BoundControl};
-use crate::server::reload::{Reloader, reload_shortage};
-use crate::server::state::Doors;
-use crate::server::{self, Beginning, Wish, listener};
+use crate::audit;
+use crate::config;
+use crate::dataset;
+use crate::process::{self, Rights};
 use crate::tls::DecoyKeys;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc;
-use zeroize::Zeroize;
+
+use super::startup;
 
 /// Exit statuses of the daemon, as sysexits.h names them.
-mod exit {
-    pub(super) const UNAVAILABLE: u8 = 69;
-    pub(super) const SOFTWARE: u8 = 70;
-    pub(super) const OSERR: u8 = 71;
-    pub(super) const CONFIG: u8 = 78;
+pub(super) mod exit {
+    pub(in crate::command) const USAGE: u8 = 64;
+    pub(in crate::command) const NO_USER: u8 = 67;
+    pub(in crate::command) const UNAVAILABLE: u8 = 69;
+    pub(in crate::command) const SOFTWARE: u8 = 70;
+    pub(in crate::command) const OSERR: u8 = 71;
+    pub(in crate::command) const NO_PERMISSION: u8 = 77;
+    pub(in crate::command) const CONFIG: u8 = 78;
 }
 
 /// The daemon that answers: is this exact line in this list?
+///
+/// Without a command it checks everything, binds its sockets, loads its lists, detaches, and returns when every port answers.
 #[derive(Parser)]
 #[command(name = "linekeepd", version, about, after_help = AFTER_HELP)]
 struct Typed {
     /// The configuration file.
     #[arg(short, long, global = true, value_name = "FILE", default_value = config::DEFAULT_FILE)]
     config: PathBuf,
+    #[arg(long, global = true, value_name = "USER[:GROUP]", help = USER_HELP)]
+    user: Option<String>,
+    #[command(flatten)]
+    place: Place,
     #[command(subcommand)]
     command: Option<What>,
 }
 
+const USER_HELP: &str = "Who to become when started as root, before anything is read: names or numbers, by default _linekeep; \
+`root` stays root. Not started as root, it stays who it is";
+
+/// Where the daemon goes.
+#[derive(Args)]
+struct Place {
+    /// Stay in the foreground, for containers and systemd's Type=notify; says by sd_notify how it goes.
+    #[arg(short, long)]
+    foreground: bool,
+    /// Where the process id goes; locked while it runs, and taken away at its end.
+    #[arg(long, value_name = "FILE", default_value = process::DEFAULT_PID_FILE)]
+    pid_file: PathBuf,
+}
+
 #[derive(Subcommand)]
 enum What {
-    /// Serve, in the foreground, until SIGTERM or SIGINT. This is what happens without a command.
-    Run,
-    /// Check the configuration, then every key, certificate and list file that it names; tell all faults. Binds nothing.
-    Check,
+    /// Check the configuration, then every key, certificate and list file that it names, as the user that would serve;
+    /// tell all faults. Binds nothing.
+    Check {
+        /// Say nothing where there is no fault.
+        #[arg(short, long)]
+        quiet: bool,
+    },
     /// Print the configuration reference, in Markdown.
     Reference {
         /// The reference of records and counters instead.
@@ -58,16 +74,25 @@ const AFTER_HELP: &str = "\
 Signals: HUP reads configuration, keys and certificates anew, all or nothing, and lists that changed; TERM and INT stop
 after answering what was read; a second TERM or INT ends at once.
 
-Exit status: 0 stopped as asked; 78 the configuration or something that it names has faults; 69 an address is taken
-or a required list cannot be loaded; 71 the system refused; 70 a defect.";
+Exit status: 0 every port answers (with --foreground: stopped as asked); 64 the command line has a fault; 67 there is no
+such user; 69 an address or the pid file is taken, or a required list cannot be loaded; 70 a defect; 71 the system refused;
+77 root is needed; 78 the configuration or something that it names has faults. What is wrong stands on standard error.";
 
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let typed = Typed::parse();
+    let typed = match Typed::try_parse() {
+        Ok(typed) => typed,
+        Err(told) => {
+            let _ = told.print();
+            return ExitCode::from(if told.use_stderr() { exit::USAGE } else { 0 });
+        }
+    };
+    let user = typed.user.as_deref();
     let outcome = match typed.command {
-        None | Some(What::Run) => run(&typed.config),
-        Some(What::Check) => check(&typed.config),
+        None if typed.place.foreground => return startup::in_foreground(&typed.config, user),
+        None => return startup::detached(&typed.config, user, &typed.place.pid_file),
+        Some(What::Check { quiet }) => settle(user).and_then(|rights| check(&rights, &typed.config, quiet)),
         Some(What::Reference { records }) => {
             print!("{}", if records { audit::reference() } else { config::reference() });
             Ok(())
@@ -75,196 +100,52 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            for line in &failure.lines {
-                eprintln!("linekeepd: {line}");
-            }
-            ExitCode::from(failure.status)
-        }
+        Err(failure) => failure.say(),
     }
 }
 
 /// Why the daemon does not run, in words, and its exit status.
-struct Failure {
-    status: u8,
+pub(super) struct Failure {
+    pub(super) status: u8,
     lines: Vec<String>,
 }
 
 impl Failure {
-    fn new(status: u8, line: &impl ToString) -> Failure {
+    pub(super) fn new(status: u8, line: &impl ToString) -> Failure {
         Failure { status, lines: vec![line.to_string()] }
     }
 
-    fn all(status: u8, lines: Vec<String>) -> Failure {
+    pub(super) fn all(status: u8, lines: Vec<String>) -> Failure {
         Failure { status, lines }
     }
-}
 
-/// The start-up, in order. Up to the named point the process has one thread and can still refuse everything with a
-/// word on standard error; behind it, it serves.
-fn run(file: &Path) -> Result<(), Failure> {
-    let prepared = prepare(file)?;
-    let alone = Alone::prove().map_err(|error| Failure::new(exit::SOFTWARE, &error))?;
-
-    // Here threads start, and nowhere before.
-    let metrics = Arc::new(Metrics::default());
-    let (teller, audit) = start_audit(alone, prepared.doors.config(), prepared.key.clone(), &metrics)?;
-    let served = serve(prepared, &teller, metrics);
-    audit.stop(AUDIT_PATIENCE);
-    served
-}
-
-/// What one thread made ready: read, checked and bound, but not yet serving.
-struct Prepared {
-    file: PathBuf,
-    decoys: DecoyKeys,
-    key: Option<Master>,
-    doors: Doors,
-    sockets: Vec<Bound>,
-    control: Option<BoundControl>,
-    warnings: Vec<String>,
-}
-
-fn prepare(file: &Path) -> Result<Prepared, Failure> {
-    let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, &error))?;
-    let (doors, mut warnings) = read(file, &decoys)?;
-    let config = doors.config();
-    let key = audit_key(config)?;
-    warnings.extend(process::raise_descriptor_limit().shortage(config.server.max_connections));
-    let (sockets, control) = bind(config)?;
-    Ok(Prepared { file: file.to_owned(), decoys, key, doors, sockets, control, warnings })
-}
-
-/// How long the last records may take to be written.
-const AUDIT_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Takes the proof: whoever starts threads shows that none ran before.
-fn start_audit(
-    _: Alone,
-    config: &Config,
-    key: Option<Master>,
-    metrics: &Arc<Metrics>,
-) -> Result<(Teller, audit::Audit), Failure> {
-    let trail = match (&config.audit.trail, &key) {
-        (Some(rules), Some(key)) => {
-            Some(Trail::open(rules, key.clone()).map_err(|why| Failure::new(exit::OSERR, &why))?)
+    /// Says it on standard error.
+    pub(super) fn say(&self) -> ExitCode {
+        for line in &self.lines {
+            eprintln!("linekeepd: {line}");
         }
-        _ => None,
-    };
-    audit::start(&config.log, &config.forwards, trail, key, &config.audit, Arc::clone(metrics))
-        .map_err(|error| Failure::new(exit::OSERR, &error))
+        ExitCode::from(self.status)
+    }
 }
 
-/// The master key of the audit, if the configuration names one.
-fn audit_key(config: &Config) -> Result<Option<Master>, Failure> {
-    let Some(file) = &config.audit.key else { return Ok(None) };
-    let fault = |why: String| Failure::new(exit::CONFIG, &format!("[audit] key: {why}"));
-    let content = private_file::read(file, Reader::this_process()).map_err(|why| fault(why.to_string()))?;
-    Master::read(&content).map(Some).map_err(|why| fault(format!("{}: {why}", file.display())))
-}
-
-fn serve(prepared: Prepared, teller: &Teller, metrics: Arc<Metrics>) -> Result<(), Failure> {
-    let Prepared { file, decoys, key: _, doors, sockets, control, warnings } = prepared;
-    let os = |error: std::io::Error| Failure::new(exit::OSERR, &error);
-    let fingerprinter = draw_fingerprinter()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(os)?;
-    let served = tokio::task::LocalSet::new().block_on(&runtime, async {
-        // Signals are heard before the lists are read: reading may take long.
-        let mut wishes = process::wishes().map_err(os)?;
-        teller.tell(Event::Starting { version: env!("CARGO_PKG_VERSION"), config: file.display().to_string() });
-        warnings.into_iter().for_each(|about| teller.tell(Event::Warned { about }));
-        let ceiling = doors.config().server.max_index_bytes;
-        let common = dataset::Common {
-            fingerprinter,
-            memory: dataset::Memory::new(ceiling),
-            world: Arc::new(dataset::Kernel),
-            teller: teller.clone(),
-            metrics: Arc::clone(&metrics),
+/// Root gives its rights up before anything is read: here too, so that what is found readable is readable to the daemon.
+pub(super) fn settle(user: Option<&str>) -> Result<Rights, Failure> {
+    Rights::settle(user).map_err(|fault| {
+        let status = match fault {
+            process::RightsFault::Nobody { .. } => exit::NO_USER,
+            process::RightsFault::NotRoot { .. } => exit::NO_PERMISSION,
+            _ => exit::OSERR,
         };
-        let loading = load(doors.config().clone(), common.clone());
-        let Some(lists) = unless_stopped(loading, &mut wishes, teller).await? else { return Ok(()) };
-        reload_shortage(lists.memory(), ceiling).into_iter().for_each(|about| teller.tell(Event::Warned { about }));
-        let beginning =
-            Beginning { state: doors.into_state(0, lists), sockets, control, teller: teller.clone(), metrics };
-        let reloader = move |shared| Reloader { file, decoys, common, shared };
-        server::run(beginning, reloader, wishes).await.map_err(os)
-    });
-    // A load that was cut short by a stop may still be reading; it has nobody left to tell.
-    runtime.shutdown_background();
-    served
-}
-
-/// Opens the lists on a thread of its own. One that cannot be read was told, and answers with an error until it can be,
-/// unless it is required.
-async fn load(config: Config, common: dataset::Common) -> Result<Lists, Failure> {
-    let loading = tokio::task::spawn_blocking(move || dataset::open(&config.datasets, &common, None));
-    let loaded = loading.await.map_err(|error| Failure::new(exit::SOFTWARE, &error))?;
-    let all = |faults: Vec<dataset::Fault>| faults.iter().map(ToString::to_string).collect();
-    loaded.map(|opened| opened.lists).map_err(|faults| Failure::all(exit::UNAVAILABLE, all(faults)))
-}
-
-/// Waits for the lists, unless a signal asks to stop: then `None`. A reload that is asked for meanwhile is none: what is
-/// being read is as new as it gets.
-async fn unless_stopped(
-    loading: impl Future<Output = Result<Lists, Failure>>,
-    wishes: &mut mpsc::Receiver<Wish>,
-    teller: &Teller,
-) -> Result<Option<Lists>, Failure> {
-    let mut loading = std::pin::pin!(loading);
-    loop {
-        tokio::select! {
-            loaded = &mut loading => return loaded.map(Some),
-            Some(wish) = wishes.recv() => if let Wish::Stop(reason) = wish {
-                teller.tell(Event::Stopping { reason, connections: 0 });
-                teller.tell(Event::Stopped { cut_connections: 0 });
-                return Ok(None);
-            },
-        }
-    }
-}
-
-/// Configuration, keys and certificates: everything that can be wrong before a socket is bound, all faults at once.
-fn read(file: &Path, decoys: &DecoyKeys) -> Result<(Doors, Vec<String>), Failure> {
-    let faulty = |lines| Failure::all(exit::CONFIG, lines);
-    let config = config::load(file).map_err(|faults| faulty(faults.lines()))?;
-    let doors = Doors::build(config, decoys).map_err(faulty)?;
-    let warnings = doors.warnings.clone();
-    Ok((doors, warnings))
-}
-
-fn bind(config: &Config) -> Result<(Vec<Bound>, Option<BoundControl>), Failure> {
-    let mut faults = Vec::new();
-    let mut sockets = Vec::new();
-    for listener in &config.listeners {
-        match listener::bind(listener, config.server.backlog) {
-            Ok(bound) => sockets.push(bound),
-            Err(fault) => faults.push(format!("listener {}: {fault}", listener.name)),
-        }
-    }
-    let control = match config.control.as_ref().map(listener::bind_control).transpose() {
-        Ok(control) => control,
-        Err(fault) => {
-            faults.push(format!("control: {fault}"));
-            None
-        }
-    };
-    if faults.is_empty() { Ok((sockets, control)) } else { Err(Failure::all(exit::UNAVAILABLE, faults)) }
-}
-
-fn draw_fingerprinter() -> Result<Fingerprinter, Failure> {
-    let mut key = [0; 16];
-    openssl::rand::rand_bytes(&mut key).map_err(|error| Failure::new(exit::OSERR, &error))?;
-    let fingerprinter = Fingerprinter::new(key);
-    key.zeroize();
-    Ok(fingerprinter)
+        Failure::new(status, &fault)
+    })
 }
 
 /// Says everything that would keep the daemon from starting, and nothing else happens.
-fn check(file: &Path) -> Result<(), Failure> {
+fn check(rights: &Rights, file: &Path, quiet: bool) -> Result<(), Failure> {
     let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, &error))?;
-    let (doors, warnings) = read(file, &decoys)?;
+    let (doors, warnings) = startup::read(rights, file, &decoys)?;
     let config = doors.config();
-    audit_key(config)?;
+    startup::audit_key(config)?;
     let found = dataset::check(&config.datasets);
     let is_required =
         |fault: &&dataset::Fault| config.datasets.iter().any(|dataset| dataset.required && dataset.name == fault.list);
@@ -278,6 +159,8 @@ fn check(file: &Path) -> Result<(), Failure> {
         eprintln!("linekeepd: warning: {warning}");
     }
     let (listeners, lists, clients) = (config.listeners.len(), config.datasets.len(), config.clients.len());
-    println!("{}: good ({listeners} listeners, {lists} lists, {clients} clients)", file.display());
+    if !quiet {
+        println!("{}: good ({listeners} listeners, {lists} lists, {clients} clients)", file.display());
+    }
     Ok(())
 }

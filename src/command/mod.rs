@@ -9,3 +9,5 @@ pub mod daemon;
 pub mod lookup;
 #[cfg(feature = "daemon")]
 mod psk;
+#[cfg(feature = "daemon")]
+mod startup;

@@ -57,7 +57,8 @@ const EARLY_REFUSAL_FROM: Key<u64> = Key {
     name: "early-refusal-from",
     default: Some("50"),
     allowed: "a percentage from 1 to 100; 100 refuses nobody early",
-    meaning: "From how much of max-handshakes on new connections are refused by chance (as sshd's `MaxStartups`): a flood then         cannot keep everybody else out for certain.",
+    meaning: "From how much of max-handshakes on new connections are refused by chance (as sshd's `MaxStartups`): a flood then \
+        cannot keep everybody else out for certain.",
     read: key::number::<1, 100>,
 };
 const EARLY_REFUSAL_CHANCE: Key<u64> = Key {

@@ -4,7 +4,7 @@
 
 use crate::identity::key_line::{self, KeyLine, LineComplaint};
 use crate::identity::keyring::{self, KeyringFault};
-use crate::identity::private_file::{self, Reader};
+use crate::identity::private_file::{self, MAX_BYTES, Reader};
 use crate::secret::Secret;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::fs::{File, OpenOptions};
@@ -43,6 +43,11 @@ pub enum ChangeFault {
     /// An identity that no keyring takes.
     #[error(transparent)]
     Identity(#[from] LineComplaint),
+    /// So long that no daemon would read it.
+    #[error(
+        "the keyring would have {0} bytes; at most {MAX_BYTES} are read: a listener with another keyring takes more"
+    )]
+    TooLong(usize),
     /// An identity that should be new is there.
     #[error(
         "{0}: the keyring has a key of this identity already; `linekeepctl psk rotate {0}` puts a new one beside it"
@@ -211,6 +216,9 @@ impl KeyringFile {
             text.push(b'\n');
         }
         let text = Secret::new(text);
+        if text.len() as u64 > MAX_BYTES {
+            return Err(vec![ChangeFault::TooLong(text.len())]);
+        }
         let (_, faults) = keyring::lines(text.expose(), &self.path);
         if faults.is_empty() { Ok(()) } else { Err(faults.into_iter().map(ChangeFault::from).collect()) }
     }
@@ -309,6 +317,14 @@ mod tests {
         let mut file = KeyringFile::open(&path, None).unwrap();
         let faults = file.add(identity, &secret(&key), None).unwrap_err();
         assert!(faults[0].to_string().contains(why), "{faults:?}");
+    }
+
+    #[test]
+    fn bounded_a_keyring_that_no_daemon_would_read_is_never_written() {
+        let (_folder, path) = keyring(&format!("#{}\nalice:{KEY}\n", "x".repeat((1 << 20) - 60)));
+        let mut file = KeyringFile::open(&path, None).unwrap();
+        let faults = file.add("bob", &secret(&"ab".repeat(32)), None).unwrap_err();
+        assert!(faults[0].to_string().contains("at most 1048576"), "{faults:?}");
     }
 
     /// Two at once wait for one another, and neither writes what it read before the other wrote.

@@ -19,6 +19,7 @@ pub fn wishes() -> io::Result<mpsc::Receiver<Wish>> {
     let mut hup = signal(SignalKind::hangup())?;
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
+    super::fences::let_wishes_in()?;
     let (wish, wishes) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         let mut stopping = false;
@@ -31,6 +32,7 @@ pub fn wishes() -> io::Result<mpsc::Receiver<Wish>> {
             };
             if matches!(next, Wish::Stop(_)) {
                 if stopping {
+                    super::forget_pid_file();
                     std::process::exit(CUT_SHORT);
                 }
                 stopping = true;

@@ -152,14 +152,17 @@ pub async fn serve(arrival: Arrival, shared: &Shared) {
     let Arrival { connection, socket, source, proxy, listener, permit, at } = arrival;
     let _open = Open::count(shared);
     let mut peer = Peer { shared, connection, source, proxy, listener, permit };
-    let Ok(wire) = socket.into_wire() else { return };
+    let Ok(mut wire) = socket.into_wire() else { return };
     let (acceptor, deadline) = {
         let state = shared.state.load();
         (state.doors[listener].acceptor.clone(), at + state.config.server.handshake_deadline)
     };
     match acceptor {
         // Without TLS there is nothing by which to agree on another form.
-        None => peer.ask(wire, Evidence::Unasked, None, Form::Plain, ("none", "none")).await,
+        None => {
+            wire.expect_plain();
+            peer.ask(wire, Evidence::Unasked, None, Form::Plain, ("none", "none")).await;
+        }
         Some(acceptor) => {
             if let Some(proven) = peer.handshake(&acceptor, wire, deadline).await {
                 let Handshaken { stream, evidence, proof, form, tls, cipher } = proven;
@@ -225,7 +228,7 @@ impl Peer<'_> {
             source: self.source.to_string(),
             proxy: shown(self.proxy),
             reason,
-            detail: "a PROXY header from an address that is not in trusted-proxies".into(),
+            detail: "a PROXY header from somebody who is not in trusted-proxies".into(),
         });
     }
 
@@ -245,7 +248,11 @@ impl Peer<'_> {
         let presented = Presented { source: self.source, listener: self.listener, evidence, proof };
         let Some(admitted) = self.identify(presented, form, agreed) else { return };
         self.permit.identified();
+        let proxy_header = stream.wire().proxy_header();
         session::serve(&mut stream, admitted, self.shared).await;
+        if proxy_header.load(Relaxed) {
+            self.refused(Refusal::ProxyNotTrusted);
+        }
     }
 
     fn identify(&self, presented: Presented, form: Form, (tls, cipher): (&str, &str)) -> Option<Admitted> {

@@ -69,9 +69,11 @@ async fn header(socket: TcpStream) -> Result<(Heard, TcpStream), Gone> {
             heard => return Ok((heard, socket.into_std()?)),
         };
         let had = bytes.len();
-        let read = (&mut socket).take(more as u64).read_buf(&mut bytes).await?;
-        if read == 0 {
-            return if had == 0 { Err(Gone::Silent) } else { Ok((Heard::Needs(more), socket.into_std()?)) };
-        }
+        match (&mut socket).take(more as u64).read_buf(&mut bytes).await {
+            // Many checks end by a reset.
+            Ok(0) | Err(_) if had == 0 => return Err(Gone::Silent),
+            Ok(0) => return Ok((Heard::Needs(more), socket.into_std()?)),
+            read => read?,
+        };
     }
 }

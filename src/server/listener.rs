@@ -203,7 +203,7 @@ pub async fn accept(bound: Bound, listener: usize, keeper: Doorkeeper) -> io::Re
             Ok((accepted, source)) => {
                 if patience.was_tried() {
                     let (listener, failures) = (shared.listener_name(listener), u64::from(patience.failures));
-                    shared.teller.tell(Event::AcceptRestored { listener, failures });
+                    shared.teller.tell(Event::AcceptRestored { listener, failures, closed: patience.closed });
                 }
                 patience = Patience::default();
                 connection::arrive(accepted, source, listener, &keeper);
@@ -216,7 +216,9 @@ pub async fn accept(bound: Bound, listener: usize, keeper: Doorkeeper) -> io::Re
                     shared.teller.tell(Event::AcceptFailed { listener, error: error.to_string() });
                 }
                 if is_out_of_descriptors(&error) {
-                    reserve.close_one(&socket);
+                    let turned_away = reserve.close_waiting(&socket);
+                    shared.metrics.closed_without_descriptor.add(turned_away);
+                    patience.closed += turned_away;
                 }
                 if let Some(pause) = pause {
                     tokio::time::sleep(pause).await;
@@ -270,24 +272,28 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// A descriptor held back for when there are no others: whoever waits at the door then is closed at once, instead of
+/// A descriptor held back for when there are no others: all who wait at the door then are closed at once, instead of
 /// waiting for an answer that nobody can give.
 struct Reserve(Option<std::fs::File>);
 
 impl Reserve {
+    /// Connections closed in one go: more than wait in a usual backlog, and still a matter of milliseconds.
+    const MOST: u64 = 1024;
+
     fn new() -> Reserve {
         Reserve(std::fs::File::open("/dev/null").ok())
     }
 
-    /// Accepts one connection in the reserve's place and closes it.
-    fn close_one(&mut self, socket: &Accepting) {
+    /// Accepts in the reserve's place whoever waits, and closes them. Returns how many.
+    fn close_waiting(&mut self, socket: &Accepting) -> u64 {
         self.0 = None;
-        let accepted = match socket {
+        let accept = || match socket {
             Accepting::Tcp(listener) => rustix::net::accept(listener),
             Accepting::Unix(listener, _) => rustix::net::accept(listener),
         };
-        drop(accepted);
+        let closed = (0..Self::MOST).take_while(|_| accept().is_ok()).count();
         *self = Reserve::new();
+        closed as u64
     }
 }
 
@@ -297,6 +303,8 @@ struct Patience {
     failures: u32,
     /// Whether one of them was for want of something here.
     ours: bool,
+    /// Connections that the reserve turned away meanwhile.
+    closed: u64,
 }
 
 impl Patience {

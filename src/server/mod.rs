@@ -11,6 +11,7 @@ mod explain;
 mod introduction;
 pub mod listener;
 pub mod penalties;
+mod pulse;
 mod recording;
 pub mod reload;
 pub mod session;
@@ -32,6 +33,7 @@ use arc_swap::ArcSwap;
 use connection::Doorkeeper;
 use control::Control;
 use listener::{Bound, BoundControl};
+use pulse::Pulse;
 use reload::{Reloader, Request};
 use shared::{Call, Shared};
 use state::State;
@@ -40,7 +42,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use uses::Uses;
 use workers::Workers;
@@ -53,10 +55,33 @@ pub struct Beginning {
     pub sockets: Vec<Bound>,
     /// The control socket.
     pub control: Option<BoundControl>,
+    /// Who is told how it goes.
+    pub supervisor: Supervisor,
     /// Where events are told.
     pub teller: Teller,
     /// Counters.
     pub metrics: Arc<Metrics>,
+}
+
+/// What the server says of itself to whoever supervises it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Every listener accepts; in words, what is served. Also after each reload.
+    Ready(String),
+    /// A reload begins.
+    Reloading,
+    /// It finishes what was read, then ends.
+    Stopping,
+    /// Every thread that answers has come round since the last time.
+    Alive,
+}
+
+/// Whoever started the server and watches over it.
+pub struct Supervisor {
+    /// Told from every thread; never waits.
+    pub tell: Box<dyn Fn(Stage) + Send + Sync>,
+    /// How often it wants to hear that the server is alive, if it does.
+    pub watchdog: Option<Duration>,
 }
 
 /// What the process asks of the running server.
@@ -78,7 +103,7 @@ pub async fn run(
     reloader: impl FnOnce(Arc<Shared>) -> Reloader,
     mut wishes: mpsc::Receiver<Wish>,
 ) -> io::Result<()> {
-    let Beginning { state, sockets, control, teller, metrics } = beginning;
+    let Beginning { state, sockets, control, supervisor, teller, metrics } = beginning;
     let threads = state.config.server.threads;
     let calls = watch::Sender::new(Call { stopping: false, epoch: state.epoch, jumps: 0 });
     let state = ArcSwap::from_pointee(state);
@@ -86,13 +111,16 @@ pub async fn run(
     let (uses, forgotten) = Uses::open(state.load().config.server.state_folder.as_deref());
     forgotten.into_iter().for_each(|about| teller.tell(Event::Warned { about }));
     let (accounts, since) = (Accounts::default(), Instant::now());
+    let jumps = AtomicU64::new(0);
     let shared =
-        Arc::new(Shared { state, metrics, teller, penalties, accounts, uses, jumps: AtomicU64::new(0), calls, since });
-    let workers = Rc::new(Workers::start(threads, &shared)?);
+        Arc::new(Shared { state, metrics, teller, supervisor, penalties, accounts, uses, jumps, calls, since });
+    let pulse = Arc::new(Pulse::new(threads.max(1), shared.supervisor.watchdog));
+    let workers = Rc::new(Workers::start(threads, &shared, &pulse)?);
     let (reloads, requests) = mpsc::channel(reload::WAITING);
 
     let reloading = tokio::spawn(reload::serve(requests, Arc::new(reloader(Arc::clone(&shared)))));
     let watching = tokio::spawn(vigil::keep(Arc::clone(&shared)));
+    let feeling = tokio::spawn(pulse::feel(pulse, Arc::clone(&shared)));
     let addresses: Vec<_> = sockets.iter().map(|socket| socket.address.clone()).collect();
     let accepting = accept_all(sockets, &workers, &shared);
     let controlling = control_all(control, &addresses, &shared, &reloads)?;
@@ -106,6 +134,7 @@ pub async fn run(
         }
     };
 
+    (shared.supervisor.tell)(Stage::Stopping);
     shared.teller.tell(Event::Stopping { reason, connections: shared.metrics.open.value() });
     for task in accepting {
         task.abort();
@@ -119,6 +148,7 @@ pub async fn run(
     drop(controlling);
     reloading.abort();
     watching.abort();
+    feeling.abort();
     shared.stop();
     let cut_connections = drain(workers).await;
     shared.uses.save(true).err().into_iter().for_each(|about| shared.teller.tell(Event::Warned { about }));
@@ -188,6 +218,7 @@ fn announce(shared: &Shared, addresses: &[String]) {
     }
     let (listeners, lists, lines) = (addresses.len(), state.lists.len(), state.lists.lines());
     shared.teller.tell(Event::Ready { listeners, lists, lines });
+    shared.say_ready();
 }
 
 fn ask_for_reload(reloads: &mpsc::Sender<Request>) {

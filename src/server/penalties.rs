@@ -70,9 +70,9 @@ impl<S: Copy + Eq + Hash> Penalties<S> {
         rules.enabled && self.sources.get(&source).is_some_and(|penalty| penalty.enforced && penalty.until > now)
     }
 
-    /// Sources that are turned away now.
-    pub fn count(&self, now: Instant) -> usize {
-        self.sources.values().filter(|penalty| penalty.enforced && penalty.until > now).count()
+    /// The sources that are turned away now.
+    pub fn held<'a>(&'a self, rules: &'a config::Penalties, now: Instant) -> impl Iterator<Item = S> + 'a {
+        self.sources.keys().copied().filter(move |source| self.holds(*source, rules, now))
     }
 
     /// Forgets those whose time is over and, if that is not enough, the quarter with the least left: so the work for one
@@ -117,7 +117,7 @@ mod tests {
         assert!(!penalties.holds(1, &rules(), now + Duration::from_secs(15)));
         assert!(!penalties.holds(2, &rules(), now), "a neighbour has nothing to do with it");
         assert_eq!(penalties.add(1, Offence::FailedLogin, &rules(), now), None, "told once");
-        assert_eq!(penalties.count(now), 1);
+        assert_eq!(penalties.held(&rules(), now).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

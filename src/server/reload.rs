@@ -1,10 +1,11 @@
 //! Reload: everything is read anew and built aside, then swapped in one step. Any fault, and nothing changes; but for lists
 //! whose files went bad: they stay as they were, are told, and hold nothing up.
 
+use super::Stage;
 use super::difference;
 use super::shared::Shared;
 use super::state::{Doors, State};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Places};
 use crate::dataset;
 use crate::event::Event;
 use crate::tls::DecoyKeys;
@@ -18,6 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 pub struct Reloader {
     /// The configuration file.
     pub file: PathBuf,
+    /// The folders that this process was granted for its life.
+    pub granted: Places,
     /// Kept for the life of the process, so that unknown identities keep their decoy keys.
     pub decoys: DecoyKeys,
     /// Likewise the secret of the fingerprints, and what else all lists share.
@@ -66,11 +69,14 @@ pub async fn serve(mut requests: mpsc::Receiver<Request>, reloader: Arc<Reloader
             waiting.push(another);
         }
         let by = waiting.iter().map(|request| request.by.as_str()).collect::<Vec<_>>().join(",");
+        let shared = Arc::clone(&reloader.shared);
+        (shared.supervisor.tell)(Stage::Reloading);
         let outcome = {
             let reloader = Arc::clone(&reloader);
             // Reading lists takes seconds; it must not hold up the accepting thread.
             tokio::task::spawn_blocking(move || reloader.reload(&by)).await
         };
+        shared.say_ready();
         let Ok(outcome) = outcome else { continue };
         for request in waiting {
             let _ = request.reply.send(outcome.clone());
@@ -143,6 +149,7 @@ impl Reloader {
         let config = config::load(&self.file).map_err(|faults| faults.lines())?;
         let now = self.shared.state.load();
         let mut faults = needs_restart(&now.config, &config);
+        faults.extend(self.granted.beyond(&Places::of(&config, &self.file)));
         let datasets = config.datasets.clone();
         let doors = Doors::build(config, &self.decoys).map_err(|found| faults.extend(found));
         let Ok(doors) = doors else { return Err(faults) };

@@ -5,6 +5,7 @@ use super::admission::{Counted, Source};
 use super::penalties::{Offence, Penalties};
 use super::state::State;
 use super::uses::Uses;
+use super::{Stage, Supervisor};
 use crate::config;
 use crate::event::{Event, Teller};
 use crate::metrics::Metrics;
@@ -22,6 +23,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Where events are told.
     pub teller: Teller,
+    /// Who is told how it goes.
+    pub supervisor: Supervisor,
     /// Who is turned away for what they did. Offences are rare and told from every thread, so here a lock is simplest.
     pub penalties: Mutex<Penalties<Counted>>,
     /// What each client does.
@@ -55,9 +58,10 @@ impl Shared {
         self.calls.send_modify(|call| call.epoch = epoch);
     }
 
-    /// Whether a source is turned away for what it did before.
+    /// Whether a source is turned away for what it did before. Whoever was made exempt meanwhile is not.
     pub fn is_penalised(&self, source: Source, rules: &config::Penalties) -> bool {
-        self.penalties().holds(source.counted_as(), rules, Instant::now())
+        let Source::Net(peer) = source else { return false };
+        !rules.exempt.permits(peer.ip()) && self.penalties().holds(source.counted_as(), rules, Instant::now())
     }
 
     /// Notes what a source did; told, if it is turned away from now on.
@@ -77,7 +81,11 @@ impl Shared {
 
     /// Sources that are turned away now.
     pub fn penalised(&self) -> usize {
-        self.penalties().count(Instant::now())
+        let state = self.state.load();
+        let rules = &state.config.penalties;
+        let penalties = self.penalties();
+        let is_exempt = |source: &Counted| matches!(source, Counted::Net(address) if rules.exempt.permits(*address));
+        penalties.held(rules, Instant::now()).filter(|source| !is_exempt(source)).count()
     }
 
     fn penalties(&self) -> MutexGuard<'_, Penalties<Counted>> {
@@ -94,6 +102,14 @@ impl Shared {
     pub fn clock_jumped(&self) {
         let jumps = self.jumps.fetch_add(1, Relaxed) + 1;
         self.calls.send_modify(|call| call.jumps = jumps);
+    }
+
+    /// Tells the supervisor what is served.
+    pub fn say_ready(&self) {
+        let state = self.state.load();
+        let (listeners, lists, lines) = (state.doors.len(), state.lists.len(), state.lists.lines());
+        let status = format!("answers: listeners {listeners}, lists {lists}, lines {lines}");
+        (self.supervisor.tell)(Stage::Ready(status));
     }
 
     /// Calls on everybody to stop.

@@ -30,9 +30,25 @@ struct Opening {
     bytes: [u8; FIRST_BYTES],
     heard: usize,
     is_proxy_header: Arc<AtomicBool>,
+    /// Whether what comes are queries, without TLS.
+    is_plain: bool,
 }
 
 impl Opening {
+    /// Without TLS nothing else would end a connection that begins with a PROXY header: it would be answered as if it were
+    /// queries. There a query may begin like one, so it has to be whole, and to come in one piece as all balancers send it.
+    fn hear_plain(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() || self.heard > 0 {
+            return Ok(());
+        }
+        self.heard = FIRST_BYTES;
+        if proxy_header::leads(bytes) {
+            self.is_proxy_header.store(true, Relaxed);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a PROXY header where queries are spoken"));
+        }
+        Ok(())
+    }
+
     fn hear(&mut self, bytes: &[u8]) {
         let space = &mut self.bytes[self.heard..];
         let more = bytes.len().min(space.len());
@@ -75,6 +91,11 @@ impl Wire {
     /// Says, also when the wire itself is gone, whether it began with a PROXY header.
     pub fn proxy_header(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.opening.is_proxy_header)
+    }
+
+    /// Says that queries come without TLS before them: a PROXY header then ends the connection.
+    pub fn expect_plain(&mut self) {
+        self.opening.is_plain = true;
     }
 
     /// Begins a turn: it may take about two records before it has to let others have theirs.
@@ -122,7 +143,9 @@ impl AsyncRead for Wire {
         let read = on_socket!(&mut *self, socket => Pin::new(socket).poll_read(cx, buffer));
         let bytes = &buffer.filled()[before..];
         self.taken += bytes.len();
-        if self.opening.heard < FIRST_BYTES {
+        if self.opening.is_plain {
+            self.opening.hear_plain(bytes)?;
+        } else if self.opening.heard < FIRST_BYTES {
             self.opening.hear(bytes);
         }
         read

@@ -2,6 +2,7 @@
 //! a thousand on; these do not, and a connection's memory stays with its core.
 
 use super::connection::{self, Arrival};
+use super::pulse::Pulse;
 use super::shared::Shared;
 use std::io;
 use std::sync::Arc;
@@ -27,9 +28,9 @@ impl Workers {
     ///
     /// # Errors
     /// When a thread or its runtime cannot be had.
-    pub fn start(threads: usize, shared: &Arc<Shared>) -> io::Result<Workers> {
+    pub fn start(threads: usize, shared: &Arc<Shared>, pulse: &Arc<Pulse>) -> io::Result<Workers> {
         (0..threads.max(1))
-            .map(|number| Worker::start(number, Arc::clone(shared)))
+            .map(|number| Worker::start(number, Arc::clone(shared), Arc::clone(pulse)))
             .collect::<io::Result<_>>()
             .map(Workers)
     }
@@ -52,15 +53,20 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(number: usize, shared: Arc<Shared>) -> io::Result<Worker> {
+    fn start(number: usize, shared: Arc<Shared>, pulse: Arc<Pulse>) -> io::Result<Worker> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (inbox, arrivals) = unbounded_channel();
         let load = Arc::new(AtomicUsize::new(0));
         let thread = {
             let load = Arc::clone(&load);
-            std::thread::Builder::new()
-                .name(format!("answer-{number}"))
-                .spawn(move || runtime.block_on(work(arrivals, shared, load)))?
+            std::thread::Builder::new().name(format!("answer-{number}")).spawn(move || {
+                runtime.block_on(async {
+                    let beating = tokio::spawn(async move { pulse.beat(number).await });
+                    let cut = work(arrivals, shared, load).await;
+                    beating.abort();
+                    cut
+                })
+            })?
         };
         Ok(Worker { inbox, load, thread })
     }

@@ -101,7 +101,7 @@ impl Daemon {
     /// Starts by a command that becomes the daemon, such as one that prepares its surroundings.
     pub fn spawn_by(mut command: Command, folder: Folder, file: &Path) -> Daemon {
         let mut child = command
-            .arg("--config")
+            .args(["--foreground", "--user", &own_user(), "--config"])
             .arg(file)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -230,6 +230,11 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Who runs the tests: root may be, and then the daemon stays root, as its files are.
+pub fn own_user() -> String {
+    rustix::process::geteuid().as_raw().to_string()
 }
 
 /// Resident memory of a process in bytes.
