@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
-use support::daemon::{Daemon, Folder, PATIENCE, PLAIN, ask, field};
+use support::daemon::{Daemon, Folder, PATIENCE, PLAIN, ask, field, own_user};
 
 const RSYSLOGD: &str = "/usr/sbin/rsyslogd";
 
@@ -163,6 +163,16 @@ fn one_decision_one_record_what_a_stopped_rsyslog_missed_is_counted() {
     assert_eq!(kept + lost, told, "what is not there was counted");
 }
 
+/// A process that does not outlive its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// systemd says by `JOURNAL_STREAM` which file it hands to the journal (systemd.exec(5)).
 #[test]
 fn one_decision_one_record_what_the_journal_has_is_not_told_on_standard_error_again() {
@@ -176,13 +186,14 @@ fn one_decision_one_record_what_the_journal_has_is_not_told_on_standard_error_ag
         let (folder, file) = configured(&format!("local = \"{local}\"\nsyslog-socket = \"{}\"", socket.display()));
         let written = std::fs::File::create(&stderr).unwrap();
         let stream = written.metadata().map(|file| format!("{}:{}", file.dev(), file.ino())).unwrap();
-        let mut daemon = Command::new(env!("CARGO_BIN_EXE_linekeepd"))
-            .arg("--config")
+        let daemon = Command::new(env!("CARGO_BIN_EXE_linekeepd"))
+            .args(["--foreground", "--user", &own_user(), "--config"])
             .arg(&file)
             .env("JOURNAL_STREAM", if to_the_journal { &stream } else { "1:1" })
             .stderr(written)
             .spawn()
             .unwrap();
+        let mut daemon = Ended(daemon);
         let ready = || match local {
             "none" => std::fs::read_to_string(&stderr).unwrap().contains("event=ready "),
             _ => {
@@ -195,8 +206,8 @@ fn one_decision_one_record_what_the_journal_has_is_not_told_on_standard_error_ag
         while !ready() && Instant::now() < until {
             std::thread::yield_now();
         }
-        assert!(Command::new("kill").arg(daemon.id().to_string()).status().unwrap().success());
-        assert!(daemon.wait().unwrap().success());
+        assert!(Command::new("kill").arg(daemon.0.id().to_string()).status().unwrap().success());
+        assert!(daemon.0.wait().unwrap().success());
         let records = std::fs::read_to_string(&stderr).unwrap();
         assert_eq!(records.contains("event=stopped "), told, "{local} {to_the_journal}: {records}");
         drop(folder);

@@ -58,6 +58,9 @@ const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a stop waits for all those together to which records are forwarded.
 const AT_STOP: Duration = Duration::from_secs(1);
 
+/// How often what came of telling is told in its turn: a place that comes and goes at every record gets no endless talk.
+const ROUNDS: usize = 4;
+
 /// Messages that are written to the trail together, at most.
 const TOGETHER: usize = 512;
 
@@ -188,7 +191,8 @@ impl Writer {
         self.tell_left_out(true);
         self.tell_lost();
         self.tend_sinks();
-        let news = self.trail.as_mut().map_or_else(Vec::new, Trail::close);
+        // Taken out: what sinks say from here on comes behind the trail's last line.
+        let news = self.trail.take().map_or_else(Vec::new, |mut trail| trail.close());
         self.tell_beside_trail(news);
         self.close_sinks();
     }
@@ -306,16 +310,18 @@ impl Writer {
         self.tell_all(news);
     }
 
-    /// What sinks say of one another.
-    fn tell_all(&mut self, news: Vec<Event>) {
-        for event in news {
-            self.metrics.note(&event);
-            let record = Record::new(&event, SystemTime::now());
-            if let Some(trail) = &mut self.trail {
-                let _ = trail.take(&record);
-            }
-            for sink in &mut self.sinks {
-                let _ = sink.write(&record);
+    /// What sinks say of one another, and what they say on being told: a place may be found gone only then.
+    fn tell_all(&mut self, mut news: Vec<Event>) {
+        for _ in 0..ROUNDS {
+            for event in std::mem::take(&mut news) {
+                self.metrics.note(&event);
+                let record = Record::new(&event, SystemTime::now());
+                if let Some(trail) = &mut self.trail {
+                    news.extend(trail.take(&record).news);
+                }
+                for sink in &mut self.sinks {
+                    news.extend(sink.write(&record));
+                }
             }
         }
     }

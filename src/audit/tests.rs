@@ -1,5 +1,7 @@
 //! Every kind of damage to a trail is found, at its place, by our verifier and by the one in Python, which share no code.
 
+mod told;
+
 use super::*;
 use crate::event::Severity;
 use crate::secret::Secret;
