@@ -1,7 +1,7 @@
 # linekeep: `make help` lists what there is.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check bench bench-decoys fuzz clean
+.PHONY: help demo build test check deb bench bench-decoys fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,10 @@ check: ## format, clippy, dependencies, documentation, generated files
 	    || { echo 'docs/configuration.md is stale: cargo run --bin linekeepd -- reference > docs/configuration.md' >&2; exit 1; }
 	@cargo run --locked --quiet --bin linekeepd -- reference --records | diff -u docs/records.md - \
 	    || { echo 'docs/records.md is stale: cargo run --bin linekeepd -- reference --records > docs/records.md' >&2; exit 1; }
+
+deb: ## the Debian packages, in target/deb
+	@scripts/setup package
+	@scripts/deb
 
 bench: ## compare ways of looking up and write docs/performance; QUICK=1: in two minutes, to target/performance
 	@scripts/setup build

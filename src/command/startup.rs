@@ -41,7 +41,7 @@ pub(super) fn detached(file: &Path, user: Option<&str>, pid_file: &Path) -> Exit
         Err(failure) => return failure.say(),
     };
     let watchdog = Herald::watchdog_asked();
-    let detached = std::path::absolute(pid_file).map(|pid_file| (process::detach(&alone, &pid_file), pid_file));
+    let detached = std::path::absolute(pid_file).map(|pid_file| (process::detach(&alone, &pid_file, Herald::tell_loading), pid_file));
     let (side, pid_file) = match detached {
         Ok((Ok(side), pid_file)) => (side, pid_file),
         Ok((Err(fault), _)) => return Failure::new(exit::OSERR, &fault).say(),
@@ -175,11 +175,12 @@ fn start_audit(
 /// The name under which the service manager may hand the audit's master key over (systemd.exec(5), LoadCredential=).
 const KEY_CREDENTIAL: &str = "audit.key";
 
-/// The master key of the audit, if the configuration names one: the credential where one was handed over, else the file.
+/// The master key of the audit, if the configuration names one: the credential where one was handed over that is not empty,
+/// else the file.
 pub(super) fn audit_key(config: &Config) -> Result<Option<Master>, Failure> {
     let Some(named) = &config.audit.key else { return Ok(None) };
     let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(KEY_CREDENTIAL));
-    let file = credential.filter(|file| file.exists()).unwrap_or_else(|| named.clone());
+    let file = credential.filter(|file| file.metadata().is_ok_and(|found| found.len() > 0)).unwrap_or_else(|| named.clone());
     let fault = |why: String| Failure::new(exit::CONFIG, &format!("[audit] key: {why}"));
     let content = private_file::read(&file, Reader::this_process()).map_err(|why| fault(why.to_string()))?;
     Master::read(&content).map(Some).map_err(|why| fault(format!("{}: {why}", file.display())))

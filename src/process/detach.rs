@@ -73,11 +73,11 @@ fn process(holder: &Option<String>) -> String {
 }
 
 /// Detaches. The parent comes back when the child has said how it went; the child at once, in a session of its own, with
-/// `/` as its folder and standard error still open for its words.
+/// `/` as its folder and standard error still open for its words. Meanwhile the parent passes signs of life on by `on_sign`.
 ///
 /// # Errors
 /// [`DetachFault`], when there is no child.
-pub fn detach(_: &Alone, pid_file: &Path) -> Result<Side, DetachFault> {
+pub fn detach(_: &Alone, pid_file: &Path, on_sign: fn()) -> Result<Side, DetachFault> {
     let other = |error: io::Error| DetachFault::Other(error.to_string());
     let (listening, speaking) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| other(error.into()))?;
     let (listening, word) = (File::from(listening), Word(File::from(speaking)));
@@ -87,7 +87,7 @@ pub fn detach(_: &Alone, pid_file: &Path) -> Result<Side, DetachFault> {
     match daemonize.execute() {
         Outcome::Parent(Ok(_)) => {
             drop(word);
-            Ok(Side::Starter(wait(listening)))
+            Ok(Side::Starter(wait(listening, on_sign)))
         }
         Outcome::Parent(Err(error)) => Err(DetachFault::Other(error.to_string())),
         Outcome::Child(done) => {
@@ -129,7 +129,7 @@ fn explain(pid_file: &Path, before: Option<String>, error: &daemonize::Error) ->
         return DetachFault::Other(words);
     }
     // The crate's errno is of whatever came last; asking again gives the reason.
-    let error = match File::options().append(true).open(pid_file) {
+    let error = match File::options().create(true).append(true).open(pid_file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such folder".to_owned(),
         Err(error) => error.to_string(),
         Ok(_) => words,
@@ -138,7 +138,7 @@ fn explain(pid_file: &Path, before: Option<String>, error: &daemonize::Error) ->
 }
 
 /// Waits for the child's word, as long as it gives signs of life. Returns the status to end with.
-fn wait(mut pipe: File) -> u8 {
+fn wait(mut pipe: File, on_sign: fn()) -> u8 {
     let silence = Timespec { tv_sec: SILENCE, tv_nsec: 0 };
     loop {
         match poll(&mut [PollFd::new(&pipe, PollFlags::IN)], Some(&silence)) {
@@ -155,7 +155,7 @@ fn wait(mut pipe: File) -> u8 {
         }
         let mut byte = [0];
         match pipe.read(&mut byte) {
-            Ok(1) if byte == [LOADING] => {}
+            Ok(1) if byte == [LOADING] => on_sign(),
             Ok(1) if byte == [READY] => return 0,
             Ok(1) if byte == [FAULT] => return pipe.read_exact(&mut byte).map_or(super::SOFTWARE, |()| byte[0]),
             _ => {

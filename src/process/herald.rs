@@ -45,8 +45,19 @@ impl Herald {
     /// # Errors
     /// When a parent waited and is gone: whoever asked for this start gave it up.
     pub fn loading(&self) -> io::Result<()> {
+        // systemd listens to the process that it started, so where a parent waits, it passes the sign on.
+        self.parent().as_ref().map_or_else(
+            || {
+                Herald::tell_loading();
+                Ok(())
+            },
+            Word::loading,
+        )
+    }
+
+    /// Asks systemd for more time to load, if it is there.
+    pub fn tell_loading() {
         tell(&[NotifyState::ExtendTimeoutUsec(EXTENSION), NotifyState::Status("loading the lists")]);
-        self.parent().as_ref().map_or(Ok(()), Word::loading)
     }
 
     /// Every port answers. Lets the parent go.
@@ -54,8 +65,13 @@ impl Herald {
     /// # Errors
     /// When a parent waited and is gone.
     pub fn ready(&self, status: &str) -> io::Result<()> {
-        tell(&[NotifyState::Ready, NotifyState::Status(status)]);
-        self.parent().take().map_or(Ok(()), Word::ready)
+        match self.parent().take() {
+            Some(word) => word.ready(),
+            None => {
+                tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+                Ok(())
+            }
+        }
     }
 
     /// A reload begins; [`Herald::ready`] ends it.

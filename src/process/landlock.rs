@@ -7,7 +7,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd, RestrictionStatus,
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The newest of the kernel's versions whose fences are asked for; older kernels put up those that they know.
 const NEWEST: ABI = ABI::V6;
@@ -41,7 +41,7 @@ pub fn enclose(_: &Alone, places: &Places) -> Result<String, RulesetError> {
         .handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?
         .scope(scopes())?
         .create()?;
-    for path in SYSTEM.iter().map(Path::new).chain(places.read.iter().map(|place| place.as_path())) {
+    for path in SYSTEM.iter().map(Path::new).chain(places.read.iter().map(PathBuf::as_path)) {
         ruleset = grant(ruleset, path, reading)?;
     }
     for path in &places.write {

@@ -38,14 +38,14 @@ impl Pulse {
 /// Tells the supervisor now and then, while every thread has beaten since it was told last.
 pub(super) async fn feel(pulse: Arc<Pulse>, shared: Arc<Shared>) {
     let Some(period) = pulse.period else { return };
-    let mut before: Option<Vec<u64>> = None;
+    let mut before = vec![0; pulse.beats.len()];
     loop {
-        let now = pulse.now();
-        let all_beat = before.as_ref().is_none_or(|before| now.iter().zip(before).all(|(now, then)| now > then));
-        if all_beat {
-            (shared.supervisor.tell)(Stage::Alive);
-            before = Some(now);
-        }
+        // First of all, so that a service manager knows by then which process it hears.
         tokio::time::sleep(period).await;
+        let now = pulse.now();
+        if now.iter().zip(&before).all(|(now, then)| now > then) {
+            (shared.supervisor.tell)(Stage::Alive);
+            before = now;
+        }
     }
 }
