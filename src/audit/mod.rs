@@ -55,6 +55,13 @@ const QUEUE_EVENTS: usize = 8192;
 /// How often lost records are told, at most.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a stop waits for the last records to be written.
+const SINKS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same with a trail: a disk that is busy takes seconds, and a trail without its end looks like a crash. Together with
+/// the usual drain deadline shorter than service managers wait.
+const TRAIL_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a stop waits for all those together to which records are forwarded.
 const AT_STOP: Duration = Duration::from_secs(1);
 
@@ -75,6 +82,7 @@ enum Message {
 pub struct Audit {
     queue: SyncSender<Message>,
     thread: JoinHandle<()>,
+    patience: Duration,
 }
 
 /// Starts the audit thread. The caller starts no thread before its one named point of the start-up.
@@ -95,16 +103,17 @@ pub fn start(
         Some(Fsync::Interval(interval)) => interval.min(LOSS_INTERVAL),
         _ => LOSS_INTERVAL,
     };
+    let patience = if trail.is_some() { TRAIL_PATIENCE } else { SINKS_PATIENCE };
     let restraint = Restraint::default();
     let writer = Writer { sinks: sinks(log, forwards)?, restraint, level: log.level, trail, key, tick, known, metrics };
     let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&messages))?;
-    Ok((Teller::new(ear), Audit { queue, thread }))
+    Ok((Teller::new(ear), Audit { queue, thread, patience }))
 }
 
 impl Audit {
-    /// Writes what waits and ends the thread, for as long as `patience` at most: a stalled syslog holds no stop up.
-    pub fn stop(self, patience: Duration) {
-        let until = Instant::now() + patience;
+    /// Writes what waits and ends the thread. Waits for so long at most: a stalled syslog holds no stop up.
+    pub fn stop(self) {
+        let until = Instant::now() + self.patience;
         let mut message = Message::Stop;
         while let Err(full) = self.queue.try_send(message) {
             let std::sync::mpsc::TrySendError::Full(returned) = full else { break };

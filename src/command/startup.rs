@@ -19,7 +19,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use zeroize::Zeroize;
 
@@ -41,7 +40,8 @@ pub(super) fn detached(file: &Path, user: Option<&str>, pid_file: &Path) -> Exit
         Err(failure) => return failure.say(),
     };
     let watchdog = Herald::watchdog_asked();
-    let detached = std::path::absolute(pid_file).map(|pid_file| (process::detach(&alone, &pid_file, Herald::tell_loading), pid_file));
+    let detached = std::path::absolute(pid_file)
+        .map(|pid_file| (process::detach(&alone, &pid_file, Herald::tell_loading), pid_file));
     let (side, pid_file) = match detached {
         Ok((Ok(side), pid_file)) => (side, pid_file),
         Ok((Err(fault), _)) => return Failure::new(exit::OSERR, &fault).say(),
@@ -112,7 +112,7 @@ fn run(
     teller.tell(Event::Starting { version: env!("CARGO_PKG_VERSION"), config: file.display().to_string() });
     teller.tell(Event::Confined { user: rights.user().to_owned(), landlock });
     let served = serve(prepared, granted, &teller, metrics, herald);
-    audit.stop(AUDIT_PATIENCE);
+    audit.stop();
     served
 }
 
@@ -146,9 +146,6 @@ fn open_trail(prepared: &Prepared) -> Result<Option<Trail>, Failure> {
     }
 }
 
-/// How long the last records may take to be written.
-const AUDIT_PATIENCE: Duration = Duration::from_secs(2);
-
 /// Takes the proof: whoever starts threads shows that none ran before.
 fn start_audit(
     _: Alone,
@@ -180,7 +177,8 @@ const KEY_CREDENTIAL: &str = "audit.key";
 pub(super) fn audit_key(config: &Config) -> Result<Option<Master>, Failure> {
     let Some(named) = &config.audit.key else { return Ok(None) };
     let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(KEY_CREDENTIAL));
-    let file = credential.filter(|file| file.metadata().is_ok_and(|found| found.len() > 0)).unwrap_or_else(|| named.clone());
+    let file =
+        credential.filter(|file| file.metadata().is_ok_and(|found| found.len() > 0)).unwrap_or_else(|| named.clone());
     let fault = |why: String| Failure::new(exit::CONFIG, &format!("[audit] key: {why}"));
     let content = private_file::read(&file, Reader::this_process()).map_err(|why| fault(why.to_string()))?;
     Master::read(&content).map(Some).map_err(|why| fault(format!("{}: {why}", file.display())))
