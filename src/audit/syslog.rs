@@ -147,13 +147,16 @@ mod tests {
         assert!(sink.tend().is_empty(), "said once");
     }
 
-    #[test]
-    fn one_decision_one_record_nothing_is_said_to_be_over_while_the_daemon_stalls() {
+    /// What stalls is the daemon's queue, or the share of it that the kernel leaves to one sender; another sender has one anew.
+    #[rstest::rstest]
+    #[case::its_queue(1)]
+    #[case::our_share(40_000)]
+    fn one_decision_one_record_nothing_is_said_to_be_over_while_the_daemon_stalls(#[case] bytes: usize) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let stalled = UnixDatagram::bind(&path).unwrap();
         let mut sink = Local::<Syslog>::new(&path);
-        let failures = (0..100_000).find(|_| !sink.write(&record(Severity::Notice, "x")).is_empty());
+        let failures = (0..100_000).find(|_| !sink.write(&record(Severity::Notice, &"x".repeat(bytes))).is_empty());
         assert!(failures.is_some(), "the stalled daemon was noticed");
         sink.forget_failure();
         assert!(sink.tend().is_empty(), "it can be connected to, and takes nothing");
