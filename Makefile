@@ -1,7 +1,7 @@
 # linekeep: `make help` lists what there is.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check deb bench bench-decoys fuzz clean
+.PHONY: help demo build test check manuals deb deb-check reproducible package-test bench bench-decoys fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -17,22 +17,40 @@ test: ## every test
 	@scripts/setup test
 	cargo build --locked --no-default-features --bin linekeep --target-dir target/client
 	cargo test --locked --no-fail-fast
+	cargo test --locked --features manuals --lib command::manuals
 
 check: ## format, clippy, dependencies, documentation, generated files
 	@scripts/setup check
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --bin linekeep --target-dir target/client -- -D warnings
+	cargo clippy --locked --features manuals --lib --bin linekeep-manuals -- -D warnings
 	@scripts/deny
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
 	@cargo run --locked --quiet --bin linekeepd -- reference | diff -u docs/configuration.md - \
 	    || { echo 'docs/configuration.md is stale: cargo run --bin linekeepd -- reference > docs/configuration.md' >&2; exit 1; }
 	@cargo run --locked --quiet --bin linekeepd -- reference --records | diff -u docs/records.md - \
 	    || { echo 'docs/records.md is stale: cargo run --bin linekeepd -- reference --records > docs/records.md' >&2; exit 1; }
+	@scripts/manuals check
+	@scripts/crates-copyright --check
+
+manuals: ## write man pages and completions anew, out of the definitions
+	@scripts/setup build
+	@scripts/manuals write
 
 deb: ## the Debian packages, in target/deb
 	@scripts/setup package
 	@scripts/deb
+
+package-test: deb ## the packages in real Debian 12 and 13 with systemd: install, serve, upgrade, purge
+	python3 packaging/test/package_test.py $(SUITES)
+
+deb-check: deb ## what reviewers of the packages look at first: lintian, hardening, exposure of the unit
+	@scripts/deb-check
+
+reproducible: ## two builds of the packages from two folders, which must not differ in a bit
+	@scripts/setup package
+	@scripts/reproducible
 
 bench: ## compare ways of looking up and write docs/performance; QUICK=1: in two minutes, to target/performance
 	@scripts/setup build

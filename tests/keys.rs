@@ -177,8 +177,80 @@ fn the_list_tells_uses_and_never_a_key() {
     assert!(keys[0]["first_used"].as_u64().unwrap() >= before, "what the daemon left behind: {keys}");
 }
 
+/// What expires is warned about with the way to take it away, and that way must not lead to the key in use.
+#[test]
+fn pruning_takes_what_is_over_and_nothing_else() {
+    let (daemon, address) = start(&format!("alice:{ALICE} until=2020-01-01\nalice.2:{} for=alice\n", "bb".repeat(32)));
+    let said = String::from_utf8(daemon.ctl(&["reload"]).stdout).unwrap();
+    assert!(said.contains("the key of alice is none any more") && said.contains("linekeepctl psk prune"), "{said}");
+    good(&psk(&daemon, &["prune"]));
+    assert_eq!(keyring(&daemon), format!("alice.2:{} for=alice\n", "bb".repeat(32)));
+    reload(&daemon);
+    let new = Shows::psk("alice.2", &"bb".repeat(32));
+    assert_eq!(peers::ask(address, Version::V13, &new, "known").as_deref(), Ok("STRING EXISTS"));
+    good(&psk(&daemon, &["prune"]));
+    assert_eq!(keyring(&daemon).lines().count(), 1, "nothing is over any more");
+}
+
+#[test]
+fn revoking_one_key_alone_leaves_those_that_stand_for_it() {
+    let (daemon, _) = start(&format!("alice:{ALICE}\nalice.2:{} for=alice\n", "bb".repeat(32)));
+    let said = psk(&daemon, &["revoke", "alice", "--alone"]);
+    good(&said);
+    assert!(!String::from_utf8_lossy(&said.stderr).contains("alice.2"), "what is there still is not told as gone");
+    assert_eq!(keyring(&daemon), format!("alice.2:{} for=alice\n", "bb".repeat(32)));
+}
+
+#[test]
+fn a_key_under_the_name_of_an_earlier_one_was_never_used() {
+    let (daemon, address) = start(&format!("alice:{ALICE}\nbob:{}\n", "bb".repeat(32)));
+    let ask = |identity, key: &str| peers::ask(address, Version::V13, &Shows::psk(identity, key), "known").is_ok();
+    assert!(ask("alice", ALICE) && ask("bob", &"bb".repeat(32)));
+    good(&psk(&daemon, &["revoke", "alice"]));
+    good(&psk(&daemon, &["new", "alice"]));
+    reload(&daemon);
+    let keys: serde_json::Value = serde_json::from_str(&good(&psk(&daemon, &["list", "--json"]))).unwrap();
+    assert!(keys[0]["identity"] == "bob" && keys[0]["last_used"].is_u64(), "{keys}");
+    assert!(keys[1]["identity"] == "alice" && keys[1]["last_used"].is_null(), "{keys}");
+}
+
+/// Whoever comes over from stunnel brings the keys that stunnel makes of its file, hexadecimal ones above all.
+#[test]
+fn a_key_from_stunnel_is_the_one_that_its_clients_hold() {
+    let (daemon, address) = start(&format!("carol:{}\n", "cc".repeat(32)));
+    let theirs = daemon.folder.write("theirs", format!("alice:{ALICE}\nbob:sixteen bytes at least\n"));
+    good(&psk(&daemon, &["import", theirs.to_str().unwrap(), "--format", "stunnel"]));
+    reload(&daemon);
+    let words: String = "sixteen bytes at least".bytes().map(|byte| format!("{byte:02x}")).collect();
+    for (identity, key) in [("alice", ALICE), ("bob", words.as_str())] {
+        let answer = peers::s_client(address, Version::V13, &Shows::psk(identity, key), "known");
+        assert_eq!(answer.as_deref(), Ok("STRING EXISTS"), "{identity}");
+    }
+}
+
+#[test]
+fn a_command_that_is_refused_makes_no_keyring() {
+    let (daemon, _) = start(&format!("alice:{ALICE}\n"));
+    let (theirs, missing) = (daemon.folder.write("theirs", "siem:0011\n"), daemon.folder.path().join("missing"));
+    let theirs = theirs.to_str().unwrap();
+    let commands: [&[&str]; 6] = [
+        &["list"],
+        &["new", "no such identity"],
+        &["rotate", "alice", "--for", "1d"],
+        &["revoke", "alice"],
+        &["prune"],
+        &["import", theirs, "--format", "mosquitto"],
+    ];
+    for command in commands {
+        refused(&psk(&daemon, &[command, &["--keyring", missing.to_str().unwrap()]].concat()));
+        assert!(!missing.exists(), "{command:?}");
+    }
+    let said = refused(&psk(&daemon, &["rotate", "alice", "--for", "10000years"]));
+    assert!(said.contains("before 9999-12-31"), "{said}");
+}
+
 #[rstest]
-#[case::stunnel("stunnel", "; theirs\nsiem:sixteen bytes at least\nother:another key of sixteen or more\n", None, &["siem", "other"])]
+#[case::stunnel("stunnel", "siem:sixteen bytes at least\nother:another key of sixteen or more\n", None, &["siem", "other"])]
 #[case::mosquitto("mosquitto", "siem:00112233445566778899aabbccddeeff\n", None, &["siem"])]
 #[case::zabbix("zabbix", "af8ced32dfe8714e548694e2d29e1a14ba6fa13f216cb35c19d0feb1084b0429\n", Some("siem"), &["siem"])]
 fn keys_of_other_programs_are_taken_over(
@@ -204,6 +276,16 @@ fn keys_of_other_programs_are_taken_over(
 #[case::short_key("mosquitto", "new:00112233445566778899aabbccddeeff\nsiem:0011\n", "theirs:2: ")]
 #[case::not_hex("mosquitto", "new:00112233445566778899aabbccddeeff\nsiem:secret passphrase\n", "theirs:2: ")]
 #[case::same_key_twice("stunnel", "one:the same key for both\ntwo:the same key for both\n", "the same key")]
+#[case::own_line_alone(
+    "mosquitto",
+    "a:0011\nb:00112233445566778899aabbccddeeff\nc:zz\n",
+    "theirs:1: the key has 2 bytes"
+)]
+#[case::own_line_of_a_good_form(
+    "mosquitto",
+    "a:0011\nb:00112233445566778899aabbccddeeff\nalice:00112233445566778899aabbccddee00\n",
+    "theirs:3: alice"
+)]
 #[case::odd_identity("stunnel", "si em:sixteen bytes at least\n", "may hold letters")]
 #[case::empty("mosquitto", "# nothing\n", "no key in it")]
 fn an_import_is_all_or_nothing_and_shows_no_key(#[case] format: &str, #[case] theirs: &str, #[case] why: &str) {
@@ -212,6 +294,7 @@ fn an_import_is_all_or_nothing_and_shows_no_key(#[case] format: &str, #[case] th
     let file = daemon.folder.write("theirs", theirs);
     let said = refused(&psk(&daemon, &["import", file.to_str().unwrap(), "--format", format]));
     assert!(said.contains(why), "{said}");
+    assert!(!said.contains("theirs:2: ") || theirs.lines().count() == 2, "only what is wrong is named: {said}");
     assert!(!said.contains("secret passphrase") && !said.contains("the same key for both"), "{said}");
     assert_eq!(keyring(&daemon), before);
 }

@@ -65,7 +65,7 @@ fn head(form: &Form, all: &[Measured]) -> String {
          Compared, in one run and over the same lines, {lists}: linekeep's index; six ways that a program may take without \
          one (linear scan, substring search, hash set, binary search over sorted slices, memory-mapped scan, streaming); \
          and two good libraries, [hashbrown](https://docs.rs/hashbrown) with [ahash](https://docs.rs/ahash) and \
-         [fst](https://docs.rs/fst). All answers of all ways were compared with the truth before anything was timed.\n\n\
+         [fst](https://docs.rs/fst).\nAll answers of all ways were compared with the truth before anything was timed.\n\n\
          Trust the ratios, not the nanoseconds: what memory costs differs between machines, and from minute to minute on \
          one that is shared.\n\n\
          ## In short\n\n\

@@ -5,16 +5,16 @@ use crate::config;
 use crate::dataset::Summary;
 use crate::server::control::{ClientStatus, Command, Reply, Status};
 use crate::server::reload::Outcome;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// The administrator's hand: how is the daemon, read everything anew, and the keys of its clients.
+/// The administrator's hand on linekeepd: its state, its reload, the keys of clients, the audit trail.
 #[derive(Parser)]
-#[command(name = "linekeepctl", version, about, after_help = AFTER_HELP)]
+#[command(name = "linekeepctl", version, after_help = AFTER_HELP)]
 struct Typed {
     /// The daemon's control socket.
     #[arg(short, long, global = true, value_name = "PATH", default_value = config::DEFAULT_CONTROL_SOCKET)]
@@ -37,7 +37,7 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Make, list, rotate, revoke and import keys of a keyring.
+    /// Make, list, rotate, revoke, prune and import keys of a keyring.
     #[command(subcommand)]
     Psk(psk::What),
     /// Read the chained audit trail: verify it, search it, show it. Asks no daemon.
@@ -47,10 +47,17 @@ enum What {
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done; 1 the reload was refused and the last good state stays in service, or lists could not be taken as
-they are and stay as they were; 2 the daemon could not be asked.";
+they are and stay as they were, or keys could not be read, made or changed; 2 the daemon could not be asked, or the
+command line has a fault. `linekeepctl audit` has its own.";
 
 /// The daemon answers status at once; without an answer for this long it is stuck.
 const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What may be typed: help, man page and completions come from it.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Typed::command()
+}
 
 /// The program.
 #[must_use]

@@ -5,7 +5,7 @@ use crate::config;
 use crate::dataset;
 use crate::process::{self, Rights};
 use crate::tls::DecoyKeys;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -77,6 +77,12 @@ after answering what was read; a second TERM or INT ends at once.
 Exit status: 0 every port answers (with --foreground: stopped as asked); 64 the command line has a fault; 67 there is no
 such user; 69 an address or the pid file is taken, or a required list cannot be loaded; 70 a defect; 71 the system refused;
 77 root is needed; 78 the configuration or something that it names has faults. What is wrong stands on standard error.";
+
+/// What may be typed: help, man page and completions come from it.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Typed::command()
+}
 
 /// The program.
 #[must_use]

@@ -1,4 +1,4 @@
-//! `linekeep lookup`: from arguments to look-ups, and from answers to an exit code.
+//! `linekeep`, and its one command `lookup`: from arguments to look-ups, and from answers to an exit code.
 //! How answers are shown is `report.rs`, how long it takes `progress.rs`.
 
 mod progress;
@@ -7,7 +7,7 @@ mod report;
 use crate::client::{
     Client, ClientCertificate, Error, InvalidLine, Options, PreSharedKey, Protection, Server, ServerName, TrustedCas,
 };
-use clap::{Args, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use progress::Progress;
 use report::{Report, Show};
 use std::ffi::OsString;
@@ -38,7 +38,7 @@ Examples:
   Watch the bytes on the wire.
     linekeep lookup --server unix:/run/linekeep/lookup.sock --wire LINE
 
-Output is one line for each LINE, in order:
+Output: One line for each LINE, in order.
   found<TAB>LINE    missing<TAB>LINE    error<TAB>LINE<TAB>REASON
 With --explain the lists stand behind LINE, as NAME:GENERATION and a blank between two:
   found<TAB>LINE<TAB>LISTS THAT HAVE IT    missing<TAB>LINE<TAB>LISTS THAT WERE ASKED
@@ -47,14 +47,40 @@ With --json: {\"line\":LINE,\"answer\":\"found\"|\"missing\"|\"error\"}, and \"r
 a line that is not UTF-8 stands in \"line_base64\" instead of \"line\".
 With --json --explain also \"lists\":[{\"name\":NAME,\"generation\":NUMBER}], the same lists.
 
-Exit code: 0 when every LINE was found, 1 when some were not, 2 on any error (an error wins).";
+Exit code: 0 every LINE was found, 1 some were not, 2 there was an error (an error wins).";
+
+/// Ask a linekeep server whether exact lines are in its lists.
+#[derive(Parser)]
+#[command(name = "linekeep", version)]
+struct Typed {
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    Lookup(Arguments),
+}
+
+/// What may be typed: help, man page and completions come from it.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Typed::command()
+}
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let What::Lookup(arguments) = Typed::parse().command;
+    run(&arguments)
+}
 
 /// Look lines up: is each of them, byte for byte, a line of the server's lists?
 ///
 /// Without credentials the server still has to show a certificate that a trusted CA signed.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES, after_help = "Exit code: 0 all found, 1 some not found, 2 an error. `--help` has examples.")]
-pub struct Arguments {
+struct Arguments {
     /// The lines; a single `-` reads them from standard input, any number, in bounded memory
     #[arg(value_name = "LINE", required = true)]
     lines: Vec<OsString>,
@@ -166,9 +192,8 @@ const ALL_FOUND: u8 = 0;
 const SOME_MISSING: u8 = 1;
 const ERROR: u8 = 2;
 
-/// Does what `linekeep lookup` was asked to do; says on standard error what went wrong.
-#[must_use]
-pub fn run(arguments: &Arguments) -> ExitCode {
+/// Does what was asked; says on standard error what went wrong.
+fn run(arguments: &Arguments) -> ExitCode {
     let mut report = Report::new(show(arguments), progress(arguments));
     let looked_up = look_up(arguments, &mut report);
     let told = report.finish();

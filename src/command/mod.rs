@@ -7,6 +7,8 @@ pub mod control;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod lookup;
+#[cfg(feature = "manuals")]
+pub mod manuals;
 #[cfg(feature = "daemon")]
 mod psk;
 #[cfg(feature = "daemon")]

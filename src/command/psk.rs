@@ -1,14 +1,17 @@
-//! `linekeepctl psk`: the life of a key. Makes, lists, rotates, revokes and imports lines of a keyring; a key is shown once, when it
-//! is made, and never again. Asks the daemon only when a key was last used.
+//! `linekeepctl psk`: the life of a key. Makes, lists, rotates, revokes, prunes and imports lines of a keyring; a key is shown once,
+//! when it is made, and never again. Asks the daemon only when a key was last used, and to reload.
+
+mod import;
 
 use crate::command::control::{ask, show};
 use crate::config::{self, Mode, Protection};
 use crate::identity::key_line;
-use crate::identity::keyring_file::{ChangeFault, KeyringFile, Listed, Made};
+use crate::identity::keyring_file::{ChangeFault, KeyringFile, Listed, Made, NewKey};
 use crate::secret::Secret;
 use crate::server::control::{Command, Reply};
 use crate::server::uses::{self, Use};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+use import::Form;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,6 +19,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bytes of a key that is made here.
 const KEY_BYTES: usize = 32;
+
+/// No line of a keyring can say a later day.
+const LAST_DAY: &str = "9999-12-31";
 
 /// Where the keyring is.
 #[derive(Args)]
@@ -68,9 +74,17 @@ pub(super) enum What {
     Revoke {
         /// The identity; keys that stand for it go as well.
         identity: String,
+        /// Its own key alone; keys that stand for it stay.
+        #[arg(long)]
+        alone: bool,
         /// Ask the daemon to reload at once.
         #[arg(long)]
         reload: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Take away the keys whose last day is over. They open nothing any more; nobody loses anything.
+    Prune {
         #[command(flatten)]
         place: Place,
     },
@@ -89,28 +103,17 @@ pub(super) enum What {
     },
 }
 
-/// Forms of other programs' key files.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Form {
-    /// `IDENTITY:KEY`, the key as it is typed, at least 16 bytes.
-    Stunnel,
-    /// `identity:hex`.
-    Mosquitto,
-    /// One key in hex, and nothing else.
-    Zabbix,
-}
-
 pub(super) fn main(what: What, socket: &Path) -> ExitCode {
     let done = match what {
         What::New { identity, place, json } => new(&identity, &place, json),
         What::List { place, json } => list(&place, socket, json),
         What::Rotate { identity, until, within, place, json } => {
-            // One of the two is there; of a moment that cannot be counted to, the end of time.
             let counted = within.and_then(|time| SystemTime::now().checked_add(time));
-            rotate(&identity, until.or(counted).unwrap_or(SystemTime::UNIX_EPOCH), &place, json)
+            rotate(&identity, until.or(counted), &place, json)
         }
-        What::Revoke { identity, reload, place } => revoke(&identity, reload, &place, socket),
-        What::Import { file, format, identity, place } => import(&file, format, identity.as_deref(), &place),
+        What::Revoke { identity, alone, reload, place } => revoke(&identity, alone, reload, &place, socket),
+        What::Prune { place } => prune(&place),
+        What::Import { file, format, identity, place } => take_over(&file, format, identity.as_deref(), &place),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -124,15 +127,13 @@ pub(super) fn main(what: What, socket: &Path) -> ExitCode {
 type Done = Result<(), Vec<String>>;
 
 fn new(identity: &str, place: &Place, json: bool) -> Done {
-    let (mut file, config) = place.open()?;
-    let key = draw()?;
-    file.add(identity, &key, None).map_err(words)?;
+    let (mut file, config) = place.open(true)?;
+    let path = file.path().display().to_string();
+    let new = draw(identity, None)?;
+    file.add(std::slice::from_ref(&new)).map_err(words_of_one)?;
     file.save().map_err(|fault| vec![fault.to_string()])?;
-    tell_key(identity, &key, json)?;
-    eprintln!(
-        "added to {}. The key is not shown again; give both to the client on a way that nobody listens on.",
-        file.path().display()
-    );
+    tell_key(&new, json)?;
+    eprintln!("added to {path}. The key is not shown again; give both to the client on a way that nobody listens on.");
     let listed = config.is_some_and(|config| {
         config.clients.iter().any(|client| client.psk_identities.iter().any(|one| one == identity))
     });
@@ -146,9 +147,9 @@ fn new(identity: &str, place: &Place, json: bool) -> Done {
 }
 
 fn list(place: &Place, socket: &Path, json: bool) -> Done {
-    let (file, config) = place.open()?;
+    let (path, config) = place.find()?;
+    let keys = KeyringFile::look(&path).map_err(words)?;
     let uses = key_uses(socket, config.as_ref());
-    let keys = file.list();
     let text = if json {
         let keys: Vec<_> = keys.iter().map(|key| machine_line(key, uses.as_ref())).collect();
         format!("{}\n", serde_json::Value::from(keys))
@@ -165,13 +166,17 @@ fn list(place: &Place, socket: &Path, json: bool) -> Done {
     show(&text).map_err(|error| vec![error.to_string()])
 }
 
-fn rotate(identity: &str, until: SystemTime, place: &Place, json: bool) -> Done {
+fn rotate(identity: &str, until: Option<SystemTime>, place: &Place, json: bool) -> Done {
+    // What no line of a keyring can say is as good as no end.
+    let Some(until) = until.filter(|until| key_line::moment(LAST_DAY).is_some_and(|last| *until < last)) else {
+        return Err(vec![format!("the old key's last moment has to come before {LAST_DAY}")]);
+    };
     if until <= SystemTime::now() {
         return Err(vec![
             "the old key's last moment is over already; `linekeepctl psk revoke` takes a key away at once".into(),
         ]);
     }
-    let (mut file, _) = place.open()?;
+    let (mut file, _) = place.open(false)?;
     let keys = file.list();
     let named = keys.iter().find(|key| key.identity == identity);
     // A key that itself stands for another is followed by one that stands for the same.
@@ -180,11 +185,11 @@ fn rotate(identity: &str, until: SystemTime, place: &Place, json: bool) -> Done 
     let Some(next) = (2..10_000).map(|number| format!("{counts_as}.{number}")).find(|name| !taken(name)) else {
         return Err(vec![format!("{counts_as}: no name is left for another key")]);
     };
-    let key = draw()?;
+    let new = draw(&next, Some(&counts_as))?;
     file.end(&counts_as, until).map_err(words)?;
-    file.add(&next, &key, Some(&counts_as)).map_err(words)?;
+    file.add(std::slice::from_ref(&new)).map_err(words_of_one)?;
     file.save().map_err(|fault| vec![fault.to_string()])?;
-    tell_key(&next, &key, json)?;
+    tell_key(&new, json)?;
     eprintln!(
         "{next} proves the same as {counts_as}; the old key is valid until {}. The new one counts from the next reload on: linekeepctl reload",
         humantime::format_rfc3339_seconds(until)
@@ -192,16 +197,10 @@ fn rotate(identity: &str, until: SystemTime, place: &Place, json: bool) -> Done 
     Ok(())
 }
 
-fn revoke(identity: &str, reload: bool, place: &Place, socket: &Path) -> Done {
-    let (mut file, _) = place.open()?;
-    let gone = file.remove(identity).map_err(words)?;
-    file.save().map_err(|fault| vec![fault.to_string()])?;
-    eprintln!("taken from {}: {}", file.path().display(), gone.join(", "));
-    if file.list().is_empty() {
-        eprintln!(
-            "linekeepctl: no key is left; a daemon refuses an empty keyring, and a reload would be refused as well"
-        );
-    }
+fn revoke(identity: &str, alone: bool, reload: bool, place: &Place, socket: &Path) -> Done {
+    let (mut file, _) = place.open(false)?;
+    let gone = file.remove(identity, alone).map_err(words)?;
+    save_without(file, &gone)?;
     if !reload {
         eprintln!("Their sessions go on until the next reload: linekeepctl reload");
         return Ok(());
@@ -219,60 +218,62 @@ fn revoke(identity: &str, reload: bool, place: &Place, socket: &Path) -> Done {
     }
 }
 
-fn import(other: &Path, form: Form, identity: Option<&str>, place: &Place) -> Done {
-    let text = std::fs::read(other).map(Secret::new).map_err(|error| vec![format!("{}: {error}", other.display())])?;
-    let (mut file, _) = place.open()?;
-    let (mut faults, mut count) = (Vec::new(), 0);
-    for (number, line) in (1..).zip(text.expose().split(|byte| *byte == b'\n')) {
-        let line = line.trim_ascii();
-        if line.is_empty() || line.starts_with(b"#") || form == Form::Stunnel && line.starts_with(b";") {
-            continue;
-        }
-        let taken = read_other(line, form, identity);
-        let added = taken.and_then(|(identity, key)| file.add(&identity, &key, None).map_err(words));
-        match added {
-            Ok(()) => count += 1,
-            Err(found) => faults.extend(found.iter().map(|fault| format!("{}:{number}: {fault}", other.display()))),
-        }
+fn prune(place: &Place) -> Done {
+    let (mut file, _) = place.open(false)?;
+    let gone = file.prune(SystemTime::now());
+    if gone.is_empty() {
+        eprintln!("no key of {} is over; nothing changed", file.path().display());
+        return Ok(());
     }
-    if count == 0 && faults.is_empty() {
-        faults.push(format!("{}: no key in it", other.display()));
-    }
-    if !faults.is_empty() {
-        faults.push("nothing was taken over".into());
-        return Err(faults);
-    }
+    save_without(file, &gone)
+}
+
+fn save_without(file: KeyringFile, gone: &[String]) -> Done {
+    let (path, left) = (file.path().display().to_string(), !file.list().is_empty());
     file.save().map_err(|fault| vec![fault.to_string()])?;
-    eprintln!(
-        "{count} keys taken over into {}. They count from the next reload on: linekeepctl reload",
-        file.path().display()
-    );
+    eprintln!("taken from {path}: {}", gone.join(", "));
+    if !left {
+        eprintln!(
+            "linekeepctl: no key is left; a daemon refuses an empty keyring, and a reload would be refused as well"
+        );
+    }
     Ok(())
 }
 
-/// Identity and key of one line; no message holds a byte of it.
-fn read_other(line: &[u8], form: Form, identity: Option<&str>) -> Result<(String, Secret), Vec<String>> {
-    let wrong = |what: &str| vec![what.to_owned()];
-    if form == Form::Zabbix {
-        let key = std::str::from_utf8(line)
-            .ok()
-            .and_then(Secret::from_hex)
-            .ok_or_else(|| wrong("not a key in hexadecimal digits"))?;
-        return Ok((identity.unwrap_or_default().to_owned(), key));
+fn take_over(other: &Path, form: Form, identity: Option<&str>, place: &Place) -> Done {
+    let text = std::fs::read(other).map(Secret::new).map_err(|error| vec![format!("{}: {error}", other.display())])?;
+    let (keys, mut faults) = import::read(text.expose(), form, identity);
+    let (numbers, keys): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+    let (mut file, _) = place.open(true)?;
+    let path = file.path().display().to_string();
+    if let Err(found) = file.add(&keys) {
+        let line = |place| numbers.get(place).copied().unwrap_or(0);
+        faults.extend(found.into_iter().map(|(place, fault)| (line(place), fault.to_string())));
     }
-    let colon = line.iter().position(|byte| *byte == b':').ok_or_else(|| wrong("no colon"))?;
-    let identity = String::from_utf8(line[..colon].to_vec()).map_err(|_| wrong("the identity is not UTF-8"))?;
-    let rest = &line[colon + 1..];
-    let key = match form {
-        Form::Stunnel => Some(Secret::new(rest.to_vec())),
-        Form::Mosquitto | Form::Zabbix => std::str::from_utf8(rest).ok().and_then(Secret::from_hex),
-    };
-    Ok((identity, key.ok_or_else(|| wrong("the key is not written as pairs of hexadecimal digits"))?))
+    if !faults.is_empty() {
+        faults.sort_by_key(|(line, _)| *line);
+        let told = faults.iter().map(|(line, fault)| format!("{}:{line}: {fault}", other.display()));
+        return Err(told.chain(["nothing was taken over".to_owned()]).collect());
+    }
+    if keys.is_empty() {
+        return Err(vec![format!("{}: no key in it", other.display())]);
+    }
+    file.save().map_err(|fault| vec![fault.to_string()])?;
+    let count = keys.len();
+    eprintln!("{count} keys taken over into {path}. They count from the next reload on: linekeepctl reload");
+    Ok(())
 }
 
 impl Place {
-    /// The keyring, locked, and the configuration if it could be read.
-    fn open(&self) -> Result<(KeyringFile, Option<config::Config>), Vec<String>> {
+    /// The keyring, locked, and the configuration if it could be read. Where there is none, one is made if it `may_be_new`.
+    fn open(&self, may_be_new: bool) -> Result<(KeyringFile, Option<config::Config>), Vec<String>> {
+        let (path, config) = self.find()?;
+        let made = may_be_new.then(|| Made { gid: daemon_group() });
+        Ok((KeyringFile::open(&path, made).map_err(words)?, config))
+    }
+
+    /// Where the keyring is, and the configuration if it could be read.
+    fn find(&self) -> Result<(PathBuf, Option<config::Config>), Vec<String>> {
         let config = config::load(&self.config);
         let path = match (&self.keyring, &config) {
             (Some(path), _) => path.clone(),
@@ -283,8 +284,7 @@ impl Place {
                 return Err(lines);
             }
         };
-        let file = KeyringFile::open(&path, Some(Made { gid: daemon_group() })).map_err(words)?;
-        Ok((file, config.ok()))
+        Ok((path, config.ok()))
     }
 }
 
@@ -318,14 +318,15 @@ fn daemon_group() -> Option<u32> {
     line.split(':').nth(2)?.parse().ok()
 }
 
-fn draw() -> Result<Secret, Vec<String>> {
+fn draw(identity: &str, stands_for: Option<&str>) -> Result<NewKey, Vec<String>> {
     let mut bytes = vec![0; KEY_BYTES];
     openssl::rand::rand_priv_bytes(&mut bytes).map_err(|errors| vec![format!("no random bytes: {errors}")])?;
-    Ok(Secret::new(bytes))
+    let (identity, stands_for) = (identity.to_owned(), stands_for.map(str::to_owned));
+    Ok(NewKey { identity, key: Secret::new(bytes), stands_for })
 }
 
 /// The one time that a key is seen.
-fn tell_key(identity: &str, key: &Secret, json: bool) -> Done {
+fn tell_key(NewKey { identity, key, .. }: &NewKey, json: bool) -> Done {
     let hex = key.to_hex();
     let hex = String::from_utf8_lossy(hex.expose());
     let text = if json {
@@ -373,6 +374,10 @@ fn machine_line(key: &Listed, uses: Option<&BTreeMap<String, Use>>) -> serde_jso
 fn moment(typed: &str) -> Result<SystemTime, String> {
     key_line::moment(typed)
         .ok_or_else(|| "a date such as 2026-12-24, or a moment in UTC such as 2026-12-24T18:00:00Z".into())
+}
+
+fn words_of_one(faults: Vec<(usize, ChangeFault)>) -> Vec<String> {
+    faults.into_iter().map(|(_, fault)| fault.to_string()).collect()
 }
 
 fn words(faults: Vec<ChangeFault>) -> Vec<String> {

@@ -172,13 +172,16 @@ fn start_audit(
 /// The name under which the service manager may hand the audit's master key over (systemd.exec(5), LoadCredential=).
 const KEY_CREDENTIAL: &str = "audit.key";
 
-/// The master key of the audit, if the configuration names one: the credential where one was handed over that is not empty,
-/// else the file.
+/// What the credential holds where there is none to hand over; the unit says it.
+const NO_CREDENTIAL: &[u8] = b"none";
+
+/// The master key of the audit, if the configuration names one: the credential where one was handed over, else the file.
 pub(super) fn audit_key(config: &Config) -> Result<Option<Master>, Failure> {
     let Some(named) = &config.audit.key else { return Ok(None) };
     let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(KEY_CREDENTIAL));
-    let file =
-        credential.filter(|file| file.metadata().is_ok_and(|found| found.len() > 0)).unwrap_or_else(|| named.clone());
+    let file = credential
+        .filter(|file| std::fs::read(file).is_ok_and(|held| held != NO_CREDENTIAL))
+        .unwrap_or_else(|| named.clone());
     let fault = |why: String| Failure::new(exit::CONFIG, &format!("[audit] key: {why}"));
     let content = private_file::read(&file, Reader::this_process()).map_err(|why| fault(why.to_string()))?;
     Master::read(&content).map(Some).map_err(|why| fault(format!("{}: {why}", file.display())))
@@ -256,12 +259,14 @@ async fn unless_stopped(
     herald: &Herald,
 ) -> Result<Option<Lists>, Failure> {
     let mut loading = std::pin::pin!(loading);
-    let mut signs = tokio::time::interval(process::SIGN_OF_LIFE);
     let reason = loop {
+        if herald.loading().is_err() {
+            break GIVEN_UP;
+        }
         tokio::select! {
-            loaded = &mut loading => return loaded.map(Some),
+            () = tokio::time::sleep(process::SIGN_OF_LIFE) => {}
             Some(wish) = wishes.recv() => if let Wish::Stop(reason) = wish { break reason },
-            _ = signs.tick() => if herald.loading().is_err() { break GIVEN_UP },
+            loaded = &mut loading => return loaded.map(Some),
         }
     };
     teller.tell(Event::Stopping { reason, connections: 0 });

@@ -70,9 +70,7 @@ fn read_key(line: &[u8]) -> Result<KeyLine<'_>, LineComplaint> {
     // A blank behind the colon leaves no digits before it, though there may be some behind.
     let hex = hex.filter(|hex| !hex.is_empty() || rest.is_empty());
     let key = hex.and_then(Secret::from_hex).ok_or(LineComplaint::NotHex)?;
-    if !KEY_BYTES.contains(&key.len()) {
-        return Err(LineComplaint::KeyLength(key.len()));
-    }
+    check_key(&key)?;
     let mut read = KeyLine { identity, key, until: None, stands_for: None };
     for (number, word) in (1..).zip(words.filter(|word| !word.is_empty())) {
         let (name, value) = std::str::from_utf8(word)
@@ -103,6 +101,14 @@ pub fn check_identity(identity: &[u8]) -> Result<&str, LineComplaint> {
         Some(at) => Err(LineComplaint::IdentityCharacter(at + 1)),
         None => std::str::from_utf8(identity).map_err(|_| LineComplaint::IdentityCharacter(1)),
     }
+}
+
+/// A key as a keyring takes it.
+///
+/// # Errors
+/// Its length.
+pub fn check_key(key: &Secret) -> Result<(), LineComplaint> {
+    if KEY_BYTES.contains(&key.len()) { Ok(()) } else { Err(LineComplaint::KeyLength(key.len())) }
 }
 
 /// A date, meaning its first second in UTC, or a moment in UTC.

@@ -4,6 +4,7 @@
 pub mod key_line;
 pub mod keyring;
 pub mod keyring_file;
+mod locked_file;
 pub mod private_file;
 mod register;
 

@@ -99,6 +99,8 @@ impl Reloader {
                 let changes = difference::between(&before, &lists_before, &state);
                 let (lists, lines, generation) = (state.lists.len(), state.lists.lines(), state.epoch);
                 self.shared.enter(state);
+                let after = self.shared.state.load();
+                self.shared.uses.keep(|identity| before.shares_key(&after, identity));
                 let list_faults = faults.len();
                 let count = changes.len();
                 self.tell(Event::Reloaded {

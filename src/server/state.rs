@@ -5,6 +5,7 @@ use super::admission::Source;
 use crate::config::{self, Config, Protection};
 use crate::dataset::{self, Lists};
 use crate::identity::{Client, Denied, Entry, Evidence, Reader, Register};
+use crate::secret::Secret;
 use crate::tls::{Acceptor, DecoyKeys, Paper, Proof};
 use ipnet::IpNet;
 use std::sync::Arc;
@@ -121,7 +122,7 @@ fn key_warnings(doors: &[Door], now: SystemTime) -> Vec<String> {
             let about = match until.duration_since(now).map(|left| left.as_secs() / 86_400) {
                 Ok(CLIENT_WARN_DAYS..) => continue,
                 Ok(days) => format!("is one until {end}, in {days} whole days"),
-                Err(_) => format!("is none any more since {end}; `linekeepctl psk revoke` takes its line away"),
+                Err(_) => format!("is none any more since {end}; `linekeepctl psk prune` takes its line away"),
             };
             warnings.push(format!("listener {}: the key of {} {about}", door.listener.name, key.identity()));
         }
@@ -206,6 +207,17 @@ impl State {
     /// The files of certificates and CRLs in service.
     pub fn papers(&self) -> impl Iterator<Item = &Paper> {
         self.doors.iter().filter_map(|door| door.acceptor.as_ref()).flat_map(|acceptor| acceptor.papers())
+    }
+
+    /// Whether an identity has a key that it has in `other` as well.
+    #[must_use]
+    pub fn shares_key(&self, other: &State, identity: &str) -> bool {
+        let keys = |state: &State| -> Vec<Secret> {
+            let keyrings = state.doors.iter().filter_map(|door| door.acceptor.as_ref()?.keyring());
+            keyrings.filter_map(|keyring| keyring.key(identity.as_bytes()).cloned()).collect()
+        };
+        let theirs = keys(other);
+        keys(self).iter().any(|key| theirs.contains(key))
     }
 
     /// When what was shown ends by itself: a certificate, or a key with a last day.

@@ -71,6 +71,16 @@ impl Uses {
         }
     }
 
+    /// Forgets what is no longer `the_same`: a key that comes under the name of an earlier one was never used.
+    pub fn keep(&self, the_same: impl Fn(&str) -> bool) {
+        // Judged before the lock is held: threads that answer wait for it.
+        let gone: Vec<String> = self.all().into_keys().filter(|identity| !the_same(identity)).collect();
+        let mut book = self.book();
+        for identity in gone {
+            book.changed |= book.uses.remove(&identity).is_some();
+        }
+    }
+
     /// All of them.
     #[must_use]
     pub fn all(&self) -> BTreeMap<String, Use> {
