@@ -29,7 +29,7 @@ complete -c linekeepctl -n "__fish_linekeepctl_needs_command" -s h -l help -d 'P
 complete -c linekeepctl -n "__fish_linekeepctl_needs_command" -s V -l version -d 'Print version'
 complete -c linekeepctl -n "__fish_linekeepctl_needs_command" -f -a "status" -d 'Show lists, listeners, connections and counters'
 complete -c linekeepctl -n "__fish_linekeepctl_needs_command" -f -a "reload" -d 'Read configuration, keys and certificates anew, all or nothing, and lists that changed; waits and tells every fault'
-complete -c linekeepctl -n "__fish_linekeepctl_needs_command" -f -a "psk" -d 'Make, list, rotate, revoke and import keys of a keyring'
+complete -c linekeepctl -n "__fish_linekeepctl_needs_command" -f -a "psk" -d 'Make, list, rotate, revoke, prune and import keys of a keyring'
 complete -c linekeepctl -n "__fish_linekeepctl_needs_command" -f -a "audit" -d 'Read the chained audit trail: verify it, search it, show it. Asks no daemon'
 complete -c linekeepctl -n "__fish_linekeepctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand status" -s s -l socket -d 'The daemon\'s control socket' -r -F
@@ -38,14 +38,15 @@ complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand status" -s h -l 
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand reload" -s s -l socket -d 'The daemon\'s control socket' -r -F
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand reload" -l json -d 'As one JSON object'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand reload" -s h -l help -d 'Print help'
-complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke import help" -s s -l socket -d 'The daemon\'s control socket' -r -F
-complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke import help" -s h -l help -d 'Print help'
-complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke import help" -f -a "new" -d 'Make a key for a new identity: 32 random bytes, added to the keyring and printed once'
-complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke import help" -f -a "list" -d 'Show whose keys there are, until when, and when they were used; never a key'
-complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke import help" -f -a "rotate" -d 'Make a second key that proves the same, and give the first a last day: both are valid until then'
-complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke import help" -f -a "revoke" -d 'Take the keys of an identity away. Its sessions end at the next reload'
-complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke import help" -f -a "import" -d 'Take keys over from another program\'s file, all or none'
-complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke import help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke prune import help" -s s -l socket -d 'The daemon\'s control socket' -r -F
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke prune import help" -s h -l help -d 'Print help'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke prune import help" -f -a "new" -d 'Make a key for a new identity: 32 random bytes, added to the keyring and printed once'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke prune import help" -f -a "list" -d 'Show whose keys there are, until when, and when they were used; never a key'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke prune import help" -f -a "rotate" -d 'Make a second key that proves the same, and give the first a last day: both are valid until then'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke prune import help" -f -a "revoke" -d 'Take the keys of an identity away. Its sessions end at the next reload'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke prune import help" -f -a "prune" -d 'Take away the keys whose last day is over. They open nothing any more; nobody loses anything'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke prune import help" -f -a "import" -d 'Take keys over from another program\'s file, all or none'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and not __fish_seen_subcommand_from new list rotate revoke prune import help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from new" -s k -l keyring -d 'The keyring file. Without this, the one that the configuration names' -r -F
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from new" -s c -l config -d 'The daemon\'s configuration' -r -F
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from new" -s s -l socket -d 'The daemon\'s control socket' -r -F
@@ -66,9 +67,14 @@ complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from revoke" -s k -l keyring -d 'The keyring file. Without this, the one that the configuration names' -r -F
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from revoke" -s c -l config -d 'The daemon\'s configuration' -r -F
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from revoke" -s s -l socket -d 'The daemon\'s control socket' -r -F
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from revoke" -l alone -d 'Its own key alone; keys that stand for it stay'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from revoke" -l reload -d 'Ask the daemon to reload at once'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
-complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from import" -l format -d 'Whose form it has' -r -f -a "stunnel\t'`IDENTITY:KEY`, the key as it is typed, at least 16 bytes'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from prune" -s k -l keyring -d 'The keyring file. Without this, the one that the configuration names' -r -F
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from prune" -s c -l config -d 'The daemon\'s configuration' -r -F
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from prune" -s s -l socket -d 'The daemon\'s control socket' -r -F
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from import" -l format -d 'Whose form it has' -r -f -a "stunnel\t'`IDENTITY:KEY`: a key of hexadecimal digits alone is taken as such, any other as it is typed'
 mosquitto\t'`identity:hex`'
 zabbix\t'One key in hex, and nothing else'"
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from import" -l identity -d 'Whose key it is; for zabbix, whose files hold a key alone' -r
@@ -80,6 +86,7 @@ complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "list" -d 'Show whose keys there are, until when, and when they were used; never a key'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "rotate" -d 'Make a second key that proves the same, and give the first a last day: both are valid until then'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Take the keys of an identity away. Its sessions end at the next reload'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Take away the keys whose last day is over. They open nothing any more; nobody loses anything'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "import" -d 'Take keys over from another program\'s file, all or none'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand psk; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand audit; and not __fish_seen_subcommand_from verify find show head key help" -s s -l socket -d 'The daemon\'s control socket' -r -F
@@ -136,13 +143,14 @@ complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand audit; and __fis
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and not __fish_seen_subcommand_from status reload psk audit help" -f -a "status" -d 'Show lists, listeners, connections and counters'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and not __fish_seen_subcommand_from status reload psk audit help" -f -a "reload" -d 'Read configuration, keys and certificates anew, all or nothing, and lists that changed; waits and tells every fault'
-complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and not __fish_seen_subcommand_from status reload psk audit help" -f -a "psk" -d 'Make, list, rotate, revoke and import keys of a keyring'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and not __fish_seen_subcommand_from status reload psk audit help" -f -a "psk" -d 'Make, list, rotate, revoke, prune and import keys of a keyring'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and not __fish_seen_subcommand_from status reload psk audit help" -f -a "audit" -d 'Read the chained audit trail: verify it, search it, show it. Asks no daemon'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and not __fish_seen_subcommand_from status reload psk audit help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "new" -d 'Make a key for a new identity: 32 random bytes, added to the keyring and printed once'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "list" -d 'Show whose keys there are, until when, and when they were used; never a key'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "rotate" -d 'Make a second key that proves the same, and give the first a last day: both are valid until then'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "revoke" -d 'Take the keys of an identity away. Its sessions end at the next reload'
+complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "prune" -d 'Take away the keys whose last day is over. They open nothing any more; nobody loses anything'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and __fish_seen_subcommand_from psk" -f -a "import" -d 'Take keys over from another program\'s file, all or none'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Is the trail whole? Names every record that was changed, is missing, out of order or cut. Exit status: 0 whole, 1 not, 2 it cannot be read'
 complete -c linekeepctl -n "__fish_linekeepctl_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "find" -d 'Who asked for this value, when, and what was the answer? Needs `queries = "digest"` or "plain" at that time. Exit status: 0 found, 1 not found, 2 the trail cannot be read'

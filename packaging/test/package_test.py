@@ -65,10 +65,15 @@ class Server:
         return [line for line in lines if all(word in line for word in words.split())]
 
 
-def install(server: Server):
+def bring(server: Server):
+    """The packages, into root's home."""
     for package in DEB.glob("linekeep*.deb"):
         if "dbgsym" not in package.name:
             shutil.copy(package, server.machine.root / "root")
+
+
+def install(server: Server):
+    bring(server)
     told = server.sh("cd /root && apt-get -q -y install ./linekeep*.deb 2>&1").stdout
     secrets = [line.split(":")[1] for line in server.machine.read("/etc/linekeep/keyring").splitlines() if ":" in line]
     secrets.append(server.machine.read("/etc/linekeep/audit.key").strip())
@@ -300,6 +305,7 @@ def files(server: Server) -> str:
 def upgrade_under_load(server: Server):
     """From a package of a lower version with an older configuration, while somebody asks all the time; an edited
     configuration stays, and what the package would have put there lies beside it."""
+    bring(server)
     package = older.make(DEB, server.scratch)
     shutil.copy(package, server.machine.root / "root")
     server.sh(f"dpkg -i /root/{package.name} 2>&1")

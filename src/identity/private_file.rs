@@ -26,6 +26,13 @@ impl Reader {
     pub fn this_process() -> Reader {
         Reader { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
     }
+
+    /// This process, where the service manager hands it a file: that belongs to root and root's group, and an access list
+    /// lets this process read it, which shows as a right of the group (acl(5), the mask).
+    #[must_use]
+    pub fn of_credential() -> Reader {
+        Reader { gid: 0, ..Reader::this_process() }
+    }
 }
 
 /// A private file that cannot be used.
@@ -176,6 +183,7 @@ mod tests {
     #[case::written_by_the_group(Found { mode: 0o660, ..GOOD }, "chmod g-wx")]
     #[case::run_by_the_group(Found { mode: 0o650, ..GOOD }, "chmod g-wx")]
     #[case::read_by_a_foreign_group(Found { mode: 0o640, gid: 1000, ..GOOD }, "chgrp 130")]
+    #[case::of_a_credential_that_is_a_file(Found { uid: 0, mode: 0o440, gid: 0, ..GOOD }, "chgrp 130")]
     #[case::foreign_group_without_a_right(Found { gid: 1000, ..GOOD }, "")]
     fn a_private_file_is_private(#[case] found: Found, #[case] complaint: &str) {
         match check(found, DAEMON) {

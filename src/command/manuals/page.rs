@@ -79,6 +79,23 @@ impl Body {
         self.text(&roff);
     }
 
+    /// A sentence a line, as roff(7) wants it: so no line is too long to read.
+    fn sentences(&mut self, inlines: Vec<Inline>) {
+        let mut whole = Body::default();
+        whole.line(inlines);
+        let mut rest = whole.0.as_str();
+        while let Some(end) = rest
+            .match_indices(". ")
+            .map(|(at, _)| at)
+            .find(|at| rest[at + 2..].starts_with(|letter: char| letter.is_ascii_uppercase()))
+        {
+            self.0.push_str(&rest[..=end]);
+            self.0.push('\n');
+            rest = &rest[end + 2..];
+        }
+        self.0.push_str(rest);
+    }
+
     /// Without the definition that each rendering begins with: the page has it once.
     pub(super) fn text(&mut self, roff: &Roff) {
         self.rendered(&roff.render());
@@ -92,19 +109,19 @@ impl Body {
 
     pub(super) fn paragraph(&mut self, inlines: Vec<Inline>) {
         self.control("PP", &[]);
-        self.line(inlines);
+        self.sentences(inlines);
     }
 
     /// A term, and what is said of it.
     pub(super) fn item(&mut self, term: Vec<Inline>, said: Vec<Inline>) {
         self.control("TP", &[]);
         self.line(term);
-        self.line(said);
+        self.sentences(said);
     }
 
     pub(super) fn bullet(&mut self, said: Vec<Inline>) {
         self.control("IP", &["\\(bu", "2"]);
-        self.line(said);
+        self.sentences(said);
     }
 
     /// Lines as they stand.
