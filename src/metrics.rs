@@ -65,7 +65,7 @@ counters! {
     list_words_broken, "list_words_broken_total", "lists whose old bytes changed although their writers only append";
     list_scans, "list_scans_total", "times that files were read to answer queries";
     list_catch_ups, "list_catch_ups_total", "times that files were read on where they had grown";
-    records_lost, "records_lost_total", "records that no sink took";
+    records_lost, "records_lost_total", "records that a place they should go to did not take, told as records-lost";
     control_denied, "control_denied_total", "control connections denied";
 }
 

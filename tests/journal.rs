@@ -5,12 +5,12 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
-use support::daemon::{Daemon, Folder, PATIENCE, PLAIN, field};
+use support::daemon::{Daemon, Folder, PATIENCE, PLAIN, ask, field};
 
 const JOURNALD: &str = "/lib/systemd/systemd-journald";
 const RSYSLOGD: &str = "/usr/sbin/rsyslogd";
@@ -153,15 +153,6 @@ fn start_by(command: Command, folder: Folder, log: &str, more: &str) -> Daemon {
     let mut daemon = Daemon::spawn_by(command, folder, &file);
     daemon.wait_for("event=ready ");
     daemon
-}
-
-fn ask(address: SocketAddr, query: &str) -> String {
-    let mut stream = BufReader::new(TcpStream::connect(address).unwrap());
-    stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
-    writeln!(stream.get_ref(), "{query}").unwrap();
-    let mut answer = String::new();
-    stream.read_line(&mut answer).unwrap();
-    answer.trim_end().to_owned()
 }
 
 fn counted(lines: Vec<String>) -> BTreeMap<String, usize> {

@@ -9,6 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use support::daemon::{Daemon, Folder, PATIENCE, PLAIN, field};
 
 fn start(words: &str) -> Daemon {
@@ -190,16 +191,39 @@ fn stopping_answers_what_was_read_and_frees_the_port_at_once(#[case] signal: &st
     TcpListener::bind(address).unwrap();
 }
 
+/// A client that asks and never reads, once the daemon stands in a write to it. On the one thread that answers, whoever could
+/// go on has had its turn after some answers to somebody else: if nothing was looked up but those, nobody could.
+fn who_does_not_read(daemon: &mut Daemon) -> TcpStream {
+    const TURNS: u64 = 10;
+    let address = daemon.address("plain");
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut beside = BufReader::new(TcpStream::connect(address).unwrap());
+    let (requests, mut sent) = (b"known\n".repeat(4096), 0);
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let (before, sent_before) = (daemon.counter("queries_total"), sent);
+        while let Ok(bytes) = stream.write(&requests[sent % b"known\n".len()..]) {
+            sent += bytes;
+        }
+        (0..TURNS).for_each(|_| assert_eq!(ask_on(&mut beside, "known").as_deref(), Some(FOUND)));
+        if sent == sent_before && daemon.counter("queries_total") == before + TURNS {
+            break;
+        }
+        assert!(Instant::now() < until, "{sent} bytes of requests were taken, and more are");
+    }
+    drop(beside);
+    daemon.wait_for("event=session-ended reason=closed-by-client");
+    stream
+}
+
 #[test]
 fn bounded_a_stop_cuts_who_does_not_read_after_the_drain_deadline() {
     let folder = Folder::new();
     folder.write("words.txt", "known\n");
-    let mut daemon = Daemon::start(folder, &format!("[server]\ndrain-deadline = \"1s\"\n{PLAIN}"));
-    let mut stream = TcpStream::connect(daemon.address("plain")).unwrap();
-    // Fill both directions until the daemon stands in a write: our own writes stop being taken.
-    stream.set_write_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
-    let requests = b"known\n".repeat(4096);
-    while stream.write_all(&requests).is_ok() {}
+    let server = "[server]\nthreads = 1\ndrain-deadline = \"1s\"\nwrite-deadline = \"1h\"\n";
+    let mut daemon = Daemon::start(folder, &format!("{server}{PLAIN}"));
+    let _stream = who_does_not_read(&mut daemon);
     let (status, records) = daemon.stop();
     assert_eq!(status.code(), Some(0));
     let last = records.last().unwrap();
@@ -212,12 +236,9 @@ fn bounded_a_stop_cuts_who_does_not_read_after_the_drain_deadline() {
 fn a_second_signal_ends_at_once() {
     let folder = Folder::new();
     folder.write("words.txt", "known\n");
-    let mut daemon =
-        Daemon::start(folder, &format!("[server]\ndrain-deadline = \"1h\"\nwrite-deadline = \"1h\"\n{PLAIN}"));
-    let mut stream = TcpStream::connect(daemon.address("plain")).unwrap();
-    stream.set_write_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
-    let requests = b"known\n".repeat(4096);
-    while stream.write_all(&requests).is_ok() {}
+    let server = "[server]\nthreads = 1\ndrain-deadline = \"1h\"\nwrite-deadline = \"1h\"\n";
+    let mut daemon = Daemon::start(folder, &format!("{server}{PLAIN}"));
+    let _stream = who_does_not_read(&mut daemon);
     daemon.signal("TERM");
     daemon.wait_for("event=stopping");
     let (status, _) = daemon.stop();

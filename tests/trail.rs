@@ -330,3 +330,27 @@ fn one_decision_one_record_no_answer_goes_out_before_its_record_is_written() {
         assert_eq!(said(&admitted).lines().count(), asked);
     }
 }
+
+/// The end of the trail is waited for longer than the other places: a disk takes its time, and strace makes it take three seconds.
+#[test]
+fn one_decision_one_record_a_stop_waits_for_a_slow_disk() {
+    let slow =
+        ["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=3000000"];
+    let permitted = Command::new("strace").args(slow).arg("true").output();
+    if !permitted.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: nothing can be traced here: {permitted:?}");
+        return;
+    }
+    let folder = Folder::new();
+    folder.write("words.txt", "known\n");
+    folder.write("audit.key", format!("{}\n", "5a".repeat(32)));
+    let file = folder.configure(&sections("fsync = \"never\"\n"));
+    let mut command = Command::new("strace");
+    command.args(slow).arg(env!("CARGO_BIN_EXE_linekeepd"));
+    let mut daemon = Daemon::spawn_by(command, folder, &file);
+    daemon.wait_for("event=ready ");
+    let (folder, records) = stop(daemon);
+    assert!(records.iter().any(|record| record.contains("event=checkpoint")), "{records:#?}");
+    let verified = audit(folder.path(), "verify", &[]);
+    assert!(verified.status.success() && !said(&verified).contains("no proper end"), "{}", said(&verified));
+}

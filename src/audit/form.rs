@@ -5,14 +5,17 @@ use crate::audit::Record;
 use crate::audit::line::escaped;
 use crate::event::Severity;
 use serde_json::{Map, Value, json};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 
 /// LOG_AUTHPRIV (RFC 5424 section 6.2.1).
 const FACILITY: u8 = 10;
 
 /// The name of our structured data. 32473 is the enterprise number for examples and documentation (RFC 5612): we have none of our own.
-const STRUCTURED_DATA: &str = "linekeep@32473";
+pub(super) const STRUCTURED_DATA: &str = "linekeep@32473";
+
+/// The version of the Elastic Common Schema whose names these are.
+pub(super) const SCHEMA_VERSION: &str = "8.11";
 
 /// One syslog message (RFC 5424 section 6): every field as structured data, the words for people as the message.
 pub(super) fn rfc5424(record: &Record) -> String {
@@ -40,14 +43,23 @@ pub(super) fn rfc5424(record: &Record) -> String {
     message
 }
 
+/// Our fields that the schema has names for. All others are fields of `linekeep`, by their own names.
+pub(super) const SCHEMA: &[(&str, &str)] = &[
+    ("source", "source.ip, source.port"),
+    ("client", "user.name"),
+    ("reason", "event.reason"),
+    ("tls", "tls.version"),
+    ("cipher", "tls.cipher"),
+];
+
 /// One JSON object on one line.
 pub(super) fn ecs(record: &Record) -> String {
     let mut object = Map::new();
     let mut ours = Map::new();
     let mut put = |name: &str, value: Value| drop(object.insert(name.to_owned(), value));
-    let (kind, outcome) = judged(record);
+    let (kind, outcome) = judged(record.event, record.severity);
     put("@timestamp", json!(humantime::format_rfc3339_millis(record.time).to_string()));
-    put("ecs.version", json!("8.11"));
+    put("ecs.version", json!(SCHEMA_VERSION));
     put("event.kind", json!("event"));
     put("event.dataset", json!("linekeep.audit"));
     put("event.action", json!(record.event));
@@ -63,16 +75,21 @@ pub(super) fn ecs(record: &Record) -> String {
     for (name, value) in &record.fields {
         // Bounded and harmless, as everywhere; JSON escapes what is left.
         let value = escaped(value);
-        match (name.as_str(), value.parse::<SocketAddr>()) {
-            ("source", Ok(peer)) => {
-                put("source.ip", json!(peer.ip().to_string()));
-                put("source.port", json!(peer.port()));
-            }
-            ("client", _) => put("user.name", json!(value)),
-            ("reason", _) => put("event.reason", json!(value)),
-            ("tls", _) if value != "none" => put("tls.version", json!(value.trim_start_matches("TLSv"))),
-            ("cipher", _) if value != "none" => put("tls.cipher", json!(value)),
-            _ => drop(ours.insert(name.replace('-', "_"), json!(value))),
+        let theirs =
+            SCHEMA.iter().find(|(ours, _)| ours == name).filter(|(ours, _)| value != "none" || *ours == "client");
+        match theirs {
+            Some(("source", _)) => match (value.parse::<SocketAddr>(), value.parse::<IpAddr>()) {
+                (Ok(peer), _) => {
+                    put("source.ip", json!(peer.ip().to_string()));
+                    put("source.port", json!(peer.port()));
+                }
+                (_, Ok(address)) => put("source.ip", json!(address.to_string())),
+                // A local user, or a network.
+                _ => drop(ours.insert(name.clone(), json!(value))),
+            },
+            Some(("tls", theirs)) => put(theirs, json!(value.trim_start_matches("TLSv"))),
+            Some((_, theirs)) => put(theirs, json!(value)),
+            None => drop(ours.insert(name.replace('-', "_"), json!(value))),
         }
     }
     put("linekeep", Value::Object(ours));
@@ -80,8 +97,8 @@ pub(super) fn ecs(record: &Record) -> String {
 }
 
 /// ECS' category and outcome of an event.
-fn judged(record: &Record) -> (&'static str, &'static str) {
-    match record.event {
+pub(super) fn judged(event: &str, severity: Severity) -> (&'static str, &'static str) {
+    match event {
         "client-admitted" => ("authentication", "success"),
         "client-denied" | "handshake-failed" => ("authentication", "failure"),
         "connection-refused" | "penalty-begun" => ("network", "failure"),
@@ -90,7 +107,7 @@ fn judged(record: &Record) -> (&'static str, &'static str) {
         "reload-failed" => ("configuration", "failure"),
         "list-loaded" | "list-changed" | "list-restored" => ("database", "success"),
         "list-refused" | "list-stale" | "list-word-broken" => ("database", "failure"),
-        _ if record.severity <= Severity::Warning => ("process", "unknown"),
+        _ if severity <= Severity::Warning => ("process", "unknown"),
         _ => ("process", "success"),
     }
 }
@@ -154,6 +171,45 @@ mod tests {
         ] {
             assert_eq!(object[name], value, "{name}");
         }
+    }
+
+    #[rstest::rstest]
+    #[case("192.0.2.1:4", json!("192.0.2.1"), json!(4), Value::Null)]
+    #[case("[2001:db8::1]:4", json!("2001:db8::1"), json!(4), Value::Null)]
+    #[case("192.0.2.1", json!("192.0.2.1"), Value::Null, Value::Null)]
+    #[case("2001:db8::/64", Value::Null, Value::Null, json!("2001:db8::/64"))]
+    #[case("uid:1000", Value::Null, Value::Null, json!("uid:1000"))]
+    fn json_has_a_source_of_every_form(
+        #[case] source: &str,
+        #[case] ip: Value,
+        #[case] port: Value,
+        #[case] ours: Value,
+    ) {
+        let event = Event::PenaltyBegun { listener: "main".into(), source: source.into(), seconds: 5 };
+        let object: Value = serde_json::from_str(&ecs(&Record::new(&event, SystemTime::UNIX_EPOCH))).unwrap();
+        assert_eq!((&object["source.ip"], &object["source.port"]), (&ip, &port));
+        assert_eq!(object["linekeep"]["source"], ours);
+    }
+
+    #[test]
+    fn json_names_the_client_and_the_version_as_the_schema_does() {
+        let event = Event::ClientAdmitted {
+            connection: 7,
+            listener: "main".into(),
+            source: "192.0.2.1:4".into(),
+            proxy: "none".into(),
+            client: "TLSv-siem".into(),
+            evidence: "psk:siem".into(),
+            tls: "TLSv1.3".into(),
+            cipher: "TLS_AES_128_GCM_SHA256".into(),
+        };
+        let object: Value = serde_json::from_str(&ecs(&Record::new(&event, SystemTime::UNIX_EPOCH))).unwrap();
+        assert_eq!(object["user.name"], "TLSv-siem");
+        assert_eq!((&object["tls.version"], &object["tls.cipher"]), (&json!("1.3"), &json!("TLS_AES_128_GCM_SHA256")));
+        assert_eq!(
+            (&object["event.category"], &object["event.outcome"]),
+            (&json!(["authentication"]), &json!("success"))
+        );
     }
 
     proptest! {

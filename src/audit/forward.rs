@@ -6,11 +6,12 @@ use crate::audit::form;
 use crate::audit::sink::Sink;
 use crate::config::{self, ForwardTo};
 use crate::event::Event;
-use rustix::net::RecvFlags;
+use rustix::net::{self, RecvFlags};
 use std::io::{self, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,9 +27,6 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Between two attempts, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// How long a stop waits for what is queued.
-const AT_STOP: Duration = Duration::from_secs(1);
-
 /// The near end, on the audit thread.
 pub(super) struct Forwarder {
     name: &'static str,
@@ -42,6 +40,8 @@ pub(super) struct Forwarder {
 /// What the far end says.
 #[derive(Default)]
 struct Far {
+    /// Records that are queued or under way.
+    waiting: AtomicU64,
     lost: AtomicU64,
     connected: AtomicBool,
     fault: Mutex<Option<String>>,
@@ -81,8 +81,11 @@ impl Sink for Forwarder {
             config::ForwardFormat::Rfc5424 => form::rfc5424(record),
             config::ForwardFormat::Ecs => form::ecs(record),
         };
-        let taken = self.queue.as_ref().is_some_and(|queue| queue.try_send(text.into_bytes()).is_ok());
-        if !taken {
+        let Some(queue) = &self.queue else { return Vec::new() };
+        // Counted first: the far end may be done with it before this thread goes on.
+        self.far.waiting.fetch_add(1, Relaxed);
+        if queue.try_send(text.into_bytes()).is_err() {
+            self.far.waiting.fetch_sub(1, Relaxed);
             self.far.lost.fetch_add(1, Relaxed);
         }
         Vec::new()
@@ -104,17 +107,18 @@ impl Sink for Forwarder {
         }
         news
     }
-}
 
-impl Drop for Forwarder {
-    fn drop(&mut self) {
+    fn close(&mut self, until: Instant) -> Vec<Event> {
         self.queue = None;
-        let until = Instant::now() + AT_STOP;
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
             std::thread::park_timeout(Duration::from_millis(5));
         }
         if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
             let _ = thread.join();
+        }
+        match self.far.waiting.load(Relaxed) + self.far.lost.swap(0, Relaxed) {
+            0 => Vec::new(),
+            count => vec![Event::RecordsLost { sink: self.name, count }],
         }
     }
 }
@@ -148,6 +152,7 @@ impl Carrier {
                     return;
                 }
             }
+            self.far.waiting.fetch_sub(1, Relaxed);
             self.far.connected.store(true, Relaxed);
         }
     }
@@ -178,7 +183,7 @@ impl Line {
     fn is_closed(&self) -> bool {
         let look = |socket: &dyn AsFd| {
             let mut byte = [0];
-            let looked = rustix::net::recv(socket.as_fd(), &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+            let looked = net::recv(socket.as_fd(), &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
             looked.is_ok_and(|(_, bytes)| bytes == 0)
         };
         match self {
@@ -213,12 +218,74 @@ fn connect(to: &ForwardTo) -> io::Result<Line> {
                 }
                 // A stream socket, then: the kernel says that it is of another type.
                 Err(error) if rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::PROTOTYPE) => {
-                    let stream = UnixStream::connect(path)?;
-                    stream.set_write_timeout(Some(DEADLINE))?;
-                    Ok(Line::Stream(stream))
+                    stream(path, DEADLINE).map(Line::Stream)
                 }
                 Err(error) => Err(error),
             }
         }
+    }
+}
+
+/// A peer that accepts nobody has a full queue in time, and who connects then waits without end, but for a deadline that stands before.
+fn stream(path: &Path, deadline: Duration) -> io::Result<UnixStream> {
+    let socket = net::socket_with(net::AddressFamily::UNIX, net::SocketType::STREAM, net::SocketFlags::CLOEXEC, None)?;
+    net::sockopt::set_socket_timeout(&socket, net::sockopt::Timeout::Send, Some(deadline))?;
+    net::connect(&socket, &net::SocketAddrUnix::new(path)?)?;
+    Ok(UnixStream::from(socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+    use std::time::SystemTime;
+
+    fn forwarder(to: ForwardTo) -> Forwarder {
+        Forwarder::start(&config::Forward { name: "far".into(), to, format: config::ForwardFormat::Ecs }).unwrap()
+    }
+
+    fn record() -> Record {
+        Record::new(&Event::Stopped { cut_connections: 0 }, SystemTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn one_decision_one_record_what_nobody_took_until_the_stop_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut forwarder = forwarder(ForwardTo::Unix(folder.path().join("gone.sock")));
+        for _ in 0..QUEUE + 10 {
+            assert!(forwarder.write(&record()).is_empty());
+        }
+        let news = forwarder.close(Instant::now());
+        let whole = QUEUE as u64 + 10;
+        assert!(matches!(news[..], [Event::RecordsLost { sink: "forward:far", count }] if count == whole), "{news:?}");
+    }
+
+    #[test]
+    fn one_decision_one_record_a_stop_waits_for_what_is_queued() {
+        let far = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut forwarder = forwarder(ForwardTo::Tcp(far.local_addr().unwrap().to_string()));
+        for _ in 0..100 {
+            forwarder.write(&record());
+        }
+        let news = forwarder.close(Instant::now() + Duration::from_secs(60));
+        assert!(news.is_empty(), "{news:?}");
+        let text = io::read_to_string(far.accept().unwrap().0).unwrap();
+        assert_eq!(text.lines().count(), 100);
+    }
+
+    #[test]
+    fn bounded_a_peer_that_accepts_nobody_is_given_up_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        net::listen(&listener, 0).unwrap();
+        let (sender, given_up) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let waiting: Vec<_> = (0..100).map_while(|_| stream(&path, Duration::from_millis(50)).ok()).collect();
+            sender.send(waiting.len())
+        });
+        let waiting = given_up.recv_timeout(Duration::from_secs(60)).expect("who connects waits without end");
+        assert!(waiting < 100, "its queue was never full");
     }
 }

@@ -6,6 +6,7 @@ use crate::audit::line::escaped;
 use crate::audit::sink::Connection;
 use crate::audit::syslog::connected;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
@@ -24,6 +25,10 @@ impl Connection for Journal {
 
     fn send(&mut self, record: &Record) -> io::Result<()> {
         self.0.send(entry(record).as_bytes()).map(drop)
+    }
+
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -55,6 +55,19 @@ const QUEUE_EVENTS: usize = 8192;
 /// How often lost records are told, at most.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a stop waits for the last records to be written.
+const SINKS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same with a trail: a disk that is busy takes seconds, and a trail without its end looks like a crash. Together with
+/// the usual drain deadline shorter than service managers wait.
+const TRAIL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a stop waits for all those together to which records are forwarded.
+const AT_STOP: Duration = Duration::from_secs(1);
+
+/// How often what came of telling is told in its turn: a place that comes and goes at every record gets no endless talk.
+const ROUNDS: usize = 4;
+
 /// Messages that are written to the trail together, at most.
 const TOGETHER: usize = 512;
 
@@ -69,6 +82,7 @@ enum Message {
 pub struct Audit {
     queue: SyncSender<Message>,
     thread: JoinHandle<()>,
+    patience: Duration,
 }
 
 /// Starts the audit thread. The caller starts no thread before its one named point of the start-up.
@@ -89,16 +103,17 @@ pub fn start(
         Some(Fsync::Interval(interval)) => interval.min(LOSS_INTERVAL),
         _ => LOSS_INTERVAL,
     };
+    let patience = if trail.is_some() { TRAIL_PATIENCE } else { SINKS_PATIENCE };
     let restraint = Restraint::default();
     let writer = Writer { sinks: sinks(log, forwards)?, restraint, level: log.level, trail, key, tick, known, metrics };
     let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&messages))?;
-    Ok((Teller::new(ear), Audit { queue, thread }))
+    Ok((Teller::new(ear), Audit { queue, thread, patience }))
 }
 
 impl Audit {
-    /// Writes what waits and ends the thread, for as long as `patience` at most: a stalled syslog holds no stop up.
-    pub fn stop(self, patience: Duration) {
-        let until = Instant::now() + patience;
+    /// Writes what waits and ends the thread. Waits for so long at most: a stalled syslog holds no stop up.
+    pub fn stop(self) {
+        let until = Instant::now() + self.patience;
         let mut message = Message::Stop;
         while let Err(full) = self.queue.try_send(message) {
             let std::sync::mpsc::TrySendError::Full(returned) = full else { break };
@@ -184,8 +199,20 @@ impl Writer {
         }
         self.tell_left_out(true);
         self.tell_lost();
-        let news = self.trail.as_mut().map_or_else(Vec::new, Trail::close);
+        self.tend_sinks();
+        // Taken out: what sinks say from here on comes behind the trail's last line.
+        let news = self.trail.take().map_or_else(Vec::new, |mut trail| trail.close());
         self.tell_beside_trail(news);
+        self.close_sinks();
+    }
+
+    /// The local daemon's loss still goes to who is forwarded to, and theirs to those that are left.
+    fn close_sinks(&mut self) {
+        let until = Instant::now() + AT_STOP;
+        for place in 0..self.sinks.len() {
+            let news = self.sinks.get_mut(place).map_or_else(Vec::new, |sink| sink.close(until));
+            self.tell_beside_trail(news);
+        }
     }
 
     /// Writes what waits, then the trail once for all of it, and only then says to those who wait that it is written.
@@ -292,16 +319,18 @@ impl Writer {
         self.tell_all(news);
     }
 
-    /// What sinks say of one another.
-    fn tell_all(&mut self, news: Vec<Event>) {
-        for event in news {
-            self.metrics.note(&event);
-            let record = Record::new(&event, SystemTime::now());
-            if let Some(trail) = &mut self.trail {
-                let _ = trail.take(&record);
-            }
-            for sink in &mut self.sinks {
-                let _ = sink.write(&record);
+    /// What sinks say of one another, and what they say on being told: a place may be found gone only then.
+    fn tell_all(&mut self, mut news: Vec<Event>) {
+        for _ in 0..ROUNDS {
+            for event in std::mem::take(&mut news) {
+                self.metrics.note(&event);
+                let record = Record::new(&event, SystemTime::now());
+                if let Some(trail) = &mut self.trail {
+                    news.extend(trail.take(&record).news);
+                }
+                for sink in &mut self.sinks {
+                    news.extend(sink.write(&record));
+                }
             }
         }
     }

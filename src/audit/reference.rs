@@ -1,5 +1,6 @@
 //! The reference of records and counters, made from the definitions that write and count them.
 
+use crate::audit::form;
 use crate::event::{Event, Kind, Refusal};
 use crate::metrics::Metrics;
 use std::fmt::Write;
@@ -21,11 +22,39 @@ pub fn reference() -> String {
     }
     let reasons: Vec<String> = Refusal::WORDS.iter().map(|(_, word)| format!("`{word}`")).collect();
     let _ = write!(page, "\nReasons of `connection-refused`: {}.\n", reasons.join(", "));
+    push_forms(&mut page);
     page.push_str("\n## Counters\n\n`linekeepctl status` shows them.\n\n| counter | counts |\n| --- | --- |\n");
     for (name, meaning, _) in Metrics::default().read() {
         let _ = writeln!(page, "| `{name}` | {meaning} |");
     }
     page
+}
+
+/// What `[[forward]]` makes of a record.
+fn push_forms(page: &mut String) {
+    let _ = write!(
+        page,
+        "\n## Forwarded records\n\n\
+         `format = \"rfc5424\"`: facility 10 (authpriv), APP-NAME `linekeepd`, MSGID the event, every field as structured data under \
+         `{}`, the message in words. On a stream each message is preceded by its length (RFC 6587 section 3.4.1).\n\n\
+         `format = \"ecs\"`: one JSON object a line, by the Elastic Common Schema {}. `event.action` is the event, `@timestamp` its time, \
+         `message` the words. Without TLS, `tls` and `cipher` stay under `linekeep`.\n\n| field | in ECS |\n| --- | --- |\n",
+        form::STRUCTURED_DATA,
+        form::SCHEMA_VERSION
+    );
+    for (ours, theirs) in form::SCHEMA {
+        let _ = writeln!(page, "| `{ours}` | `{}` |", theirs.replace(", ", "`, `"));
+    }
+    page.push_str("| any other | `linekeep.FIELD`, with underscores for hyphens |\n\n| event | `event.category` | `event.outcome` |\n| --- | --- | --- |\n");
+    let mut kinds: Vec<_> =
+        Event::KINDS.iter().map(|kind| (form::judged(kind.name, kind.severity), kind.name)).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    for same in kinds.chunk_by(|one, other| one.0 == other.0) {
+        let Some(((category, outcome), _)) = same.first() else { continue };
+        let names: Vec<String> = same.iter().map(|(_, name)| format!("`{name}`")).collect();
+        let _ = writeln!(page, "| {} | {category} | {outcome} |", names.join(", "));
+    }
 }
 
 /// A doc comment as the cell of a table.

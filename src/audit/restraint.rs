@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// What somebody can cause without having proved anything.
-const RESTRAINED: [&str; 3] = ["connection-refused", "handshake-failed", "client-denied"];
+const RESTRAINED: [&str; 4] = ["connection-refused", "handshake-failed", "client-denied", "penalty-begun"];
 
 /// Records of one kind about one source in one stretch.
 const MOST: u64 = 10;
@@ -66,10 +66,10 @@ impl Restraint {
     }
 }
 
-/// The address without its port, an IPv6 one by its /64: who has one address there has them all.
+/// The address without its port if it has one, an IPv6 one by its /64: who has one address there has them all.
 fn source(record: &Record) -> String {
     let told = record.fields.iter().find(|(name, _)| name == "source").map_or("", |(_, value)| value.as_str());
-    match told.parse::<SocketAddr>().map(|peer| peer.ip()) {
+    match told.parse::<SocketAddr>().map(|peer| peer.ip()).or_else(|_| told.parse::<IpAddr>()) {
         Ok(IpAddr::V6(address)) => format!("{}/64", Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
         Ok(address) => address.to_string(),
         Err(_) => told.to_owned(),
@@ -119,6 +119,17 @@ mod tests {
         let written =
             (1..100).filter(|host| restraint.permits(&refused(&format!("[2001:db8::{host}]:1")), now)).count();
         assert_eq!(written, 10);
+        assert_eq!(counts(&restraint.over(now, true)), [("2001:db8::/64".to_owned(), 89)]);
+    }
+
+    #[test]
+    fn bounded_penalties_of_one_ipv6_host_are_one_source() {
+        let (mut restraint, now) = (Restraint::default(), Instant::now());
+        let penalty = |host: u32| {
+            let event = Event::PenaltyBegun { listener: "l".into(), source: format!("2001:db8::{host:x}"), seconds: 5 };
+            Record::new(&event, SystemTime::UNIX_EPOCH)
+        };
+        assert_eq!((1..100).filter(|host| restraint.permits(&penalty(*host), now)).count(), 10);
         assert_eq!(counts(&restraint.over(now, true)), [("2001:db8::/64".to_owned(), 89)]);
     }
 

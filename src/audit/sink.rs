@@ -4,7 +4,9 @@
 
 use crate::audit::Record;
 use crate::event::Event;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,11 @@ pub(super) trait Sink {
 
     /// Called now and then, also when nothing is to be written.
     fn tend(&mut self) -> Vec<Event> {
+        Vec::new()
+    }
+
+    /// Called once, last: finishes what is under way until then, and says what it never took.
+    fn close(&mut self, _until: Instant) -> Vec<Event> {
         Vec::new()
     }
 }
@@ -44,6 +51,8 @@ pub(super) trait Connection: Sized {
     fn connect(socket: &Path) -> io::Result<Self>;
 
     fn send(&mut self, record: &Record) -> io::Result<()>;
+
+    fn socket(&self) -> BorrowedFd<'_>;
 }
 
 /// A local daemon that may stall, go and come back.
@@ -64,7 +73,34 @@ impl<C: Connection> Local<C> {
             Some(connection) => connection,
             None => self.connection.insert(C::connect(&self.socket)?),
         };
-        connection.send(record).inspect_err(|_| self.connection = None)
+        connection.send(record).inspect_err(|error| {
+            // A stalled daemon has not gone. Another connection would find room that the stall leaves to each sender, and
+            // would seem to say that it is over.
+            if error.kind() != io::ErrorKind::WouldBlock {
+                self.connection = None;
+            }
+        })
+    }
+
+    fn rests(&self) -> bool {
+        self.failed.is_some_and(|since| since.elapsed() < RETRY)
+    }
+
+    /// Whether the daemon is there and takes records; waits for neither. A stopped one can still be connected to.
+    fn is_back(&mut self) -> bool {
+        let Ok(connection) = C::connect(&self.socket) else { return false };
+        let back = self.connection.iter().chain([&connection]).all(|connection| has_room(connection.socket()));
+        if back {
+            self.connection = Some(connection);
+        }
+        back
+    }
+
+    fn told_missed(&mut self) -> Vec<Event> {
+        match std::mem::take(&mut self.missed) {
+            0 => Vec::new(),
+            count => vec![Event::RecordsLost { sink: C::NAME, count }],
+        }
     }
 
     #[cfg(test)]
@@ -73,9 +109,15 @@ impl<C: Connection> Local<C> {
     }
 }
 
+fn has_room(socket: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::from_borrowed_fd(socket, PollFlags::OUT)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut asked, Some(&at_once)).is_ok_and(|ready| ready > 0)
+}
+
 impl<C: Connection> Sink for Local<C> {
     fn write(&mut self, record: &Record) -> Vec<Event> {
-        if self.failed.is_some_and(|since| since.elapsed() < RETRY) {
+        if self.rests() {
             self.missed += 1;
             return Vec::new();
         }
@@ -88,10 +130,7 @@ impl<C: Connection> Sink for Local<C> {
         match sent {
             Ok(()) => {
                 self.failed = None;
-                match std::mem::take(&mut self.missed) {
-                    0 => Vec::new(),
-                    count => vec![Event::RecordsLost { sink: C::NAME, count }],
-                }
+                self.told_missed()
             }
             Err(error) => {
                 let news = self.failed.is_none();
@@ -101,5 +140,18 @@ impl<C: Connection> Sink for Local<C> {
                 if news { vec![Event::SinkFailed { sink: C::NAME, error }] } else { Vec::new() }
             }
         }
+    }
+
+    /// Says what was missed once the daemon is back, also when nothing else happens that would be recorded.
+    fn tend(&mut self) -> Vec<Event> {
+        if self.missed == 0 || self.rests() || !self.is_back() {
+            return Vec::new();
+        }
+        self.failed = None;
+        self.told_missed()
+    }
+
+    fn close(&mut self, _until: Instant) -> Vec<Event> {
+        self.told_missed()
     }
 }

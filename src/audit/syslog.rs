@@ -6,6 +6,7 @@ use crate::audit::sink::{Connection, STALL};
 use crate::event::Severity;
 use std::fmt;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use syslog::{Facility, Formatter3164, Logger};
@@ -27,7 +28,14 @@ impl Connection for Syslog {
             Severity::Notice => self.0.notice(&record.line),
             Severity::Info => self.0.info(&record.line),
         };
-        sent.map_err(io::Error::other)
+        sent.map_err(|error| match error {
+            syslog::Error::Write(error) | syslog::Error::Io(error) => error,
+            error @ syslog::Error::Initialization(_) => io::Error::other(error),
+        })
+    }
+
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.0.backend.0.as_fd()
     }
 }
 
@@ -127,12 +135,46 @@ mod tests {
     }
 
     #[test]
+    fn one_decision_one_record_what_was_missed_is_said_though_nothing_else_happens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut sink = Local::<Syslog>::new(&path);
+        assert_eq!(sink.write(&record(Severity::Notice, "one")).len(), 1);
+        sink.forget_failure();
+        assert!(sink.tend().is_empty(), "still gone");
+        let _daemon = UnixDatagram::bind(&path).unwrap();
+        assert!(matches!(sink.tend()[..], [Event::RecordsLost { sink: "syslog", count: 1 }]));
+        assert!(sink.tend().is_empty(), "said once");
+    }
+
+    /// What stalls is the daemon's queue, or the share of it that the kernel leaves to one sender; another sender has one anew.
+    #[rstest::rstest]
+    #[case::its_queue(1)]
+    #[case::our_share(40_000)]
+    fn one_decision_one_record_nothing_is_said_to_be_over_while_the_daemon_stalls(#[case] bytes: usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let stalled = UnixDatagram::bind(&path).unwrap();
+        let mut sink = Local::<Syslog>::new(&path);
+        let failures = (0..100_000).find(|_| !sink.write(&record(Severity::Notice, &"x".repeat(bytes))).is_empty());
+        assert!(failures.is_some(), "the stalled daemon was noticed");
+        sink.forget_failure();
+        assert!(sink.tend().is_empty(), "it can be connected to, and takes nothing");
+        stalled.set_nonblocking(true).unwrap();
+        while stalled.recv(&mut [0; 8192]).is_ok() {}
+        assert!(matches!(sink.tend()[..], [Event::RecordsLost { count: 1, .. }]));
+        let until = std::time::Instant::now();
+        assert!(sink.close(until).is_empty(), "said once");
+    }
+
+    #[test]
     fn a_stalled_syslog_holds_the_thread_for_a_bounded_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let _never_reads = UnixDatagram::bind(&path).unwrap();
-        let mut sink = Local::<Syslog>::new(&path);
-        let failures = (0..100_000).find(|_| !sink.write(&record(Severity::Notice, &"x".repeat(2000))).is_empty());
-        assert!(failures.is_some(), "the stalled daemon was noticed");
+        let mut connection = Syslog::connect(&path).unwrap();
+        let failure = (0..100_000).find_map(|_| connection.send(&record(Severity::Notice, &"x".repeat(2000))).err());
+        let kind = failure.expect("the stalled daemon was noticed").kind();
+        assert_eq!(kind, io::ErrorKind::WouldBlock, "told apart from one that is gone");
     }
 }

@@ -19,7 +19,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use zeroize::Zeroize;
 
@@ -113,7 +112,7 @@ fn run(
     teller.tell(Event::Starting { version: env!("CARGO_PKG_VERSION"), config: file.display().to_string() });
     teller.tell(Event::Confined { user: rights.user().to_owned(), landlock });
     let served = serve(prepared, granted, &teller, metrics, herald);
-    audit.stop(AUDIT_PATIENCE);
+    audit.stop();
     served
 }
 
@@ -146,9 +145,6 @@ fn open_trail(prepared: &Prepared) -> Result<Option<Trail>, Failure> {
         _ => Ok(None),
     }
 }
-
-/// How long the last records may take to be written.
-const AUDIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Takes the proof: whoever starts threads shows that none ran before.
 fn start_audit(

@@ -237,7 +237,8 @@ const LOCAL: Key<Local> = Key {
     default: Some("\"auto\""),
     allowed: "\"auto\", \"journal\", \"syslog\" or \"none\"",
     meaning: "The one local daemon that takes events, so that each record is there once: journald with its fields by name, or syslog, facility \
-        AUTHPRIV. `auto` is journald where its socket is at start, which hands them on to a syslog beside it; else syslog.",
+        AUTHPRIV. `auto` is journald where its socket is at start, which hands them on to a syslog beside it, as far as that \
+        keeps up: journald waits for none; else syslog.",
     read: |value| {
         let words =
             [("auto", Local::Auto), ("journal", Local::Journal), ("syslog", Local::Syslog), ("none", Local::None)];

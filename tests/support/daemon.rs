@@ -1,7 +1,7 @@
 //! A real `linekeepd` process on ports that the kernel chose. Readiness is its own word on standard error; nothing sleeps.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -252,4 +252,14 @@ pub fn field<'a>(record: &'a str, name: &str) -> &'a str {
         Some(quoted) => &quoted[..quoted.find('"').unwrap()],
         None => &rest[..rest.find(' ').unwrap_or(rest.len())],
     }
+}
+
+/// The answer of a listener without TLS to one query, on a connection of its own.
+pub fn ask(address: SocketAddr, query: &str) -> String {
+    let mut stream = BufReader::new(TcpStream::connect(address).unwrap());
+    stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+    writeln!(stream.get_ref(), "{query}").unwrap();
+    let mut answer = String::new();
+    stream.read_line(&mut answer).unwrap();
+    answer.trim_end().to_owned()
 }
