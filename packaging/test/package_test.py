@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 
+import deploy
 import older
 from machine import CLIENT, OUTSIDER, SERVER, Machine, run, until
 from roots import HOME, root
@@ -383,6 +384,11 @@ def try_suite(suite: str) -> bool:
             step("purge after an upgrade", remove_and_purge, server, before)
         finally:
             machine.close()
+    machine = Machine(lower)
+    try:
+        deploy.try_deployment(machine, step)
+    finally:
+        machine.close()
     return step.end()
 
 

@@ -10,7 +10,7 @@ HOME = pathlib.Path(__file__).resolve().parents[2]
 KEPT = HOME / "target" / "roots"
 
 # What a server has, what linekeep depends on, and what the tests look with.
-COMMON = """adduser apparmor ca-certificates dbus init-system-helpers iproute2 logrotate man-db openssl procps python3-minimal
+COMMON = """adduser apparmor ca-certificates dbus init-system-helpers iproute2 logrotate man-db nftables openssl procps python3-minimal
 rsyslog systemd systemd-sysv""".split()
 # A root to try the init script and piuparts in: no systemd that runs, and no AppArmor, whose folders purging would touch.
 PLAIN = "adduser ca-certificates init-system-helpers lsb-base openssl procps sysvinit-core systemd-standalone-sysusers".split()
