@@ -14,8 +14,9 @@ PATIENCE = 60
 
 
 def run(*command, timeout=120, check=True, **more):
-    """Runs a command; its words are the evidence where it fails."""
-    done = subprocess.run(command, stdin=more.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
+    """Runs a command, in a session of its own: no signal that it sends reaches the test. Its words are the evidence where it
+    fails."""
+    done = subprocess.run(command, start_new_session=True, stdin=more.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, **more)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}")

@@ -31,6 +31,12 @@ class Server:
         """The daemon's process, as systemd knows it."""
         return self.sh("systemctl show -p MainPID --value linekeepd").stdout.strip()
 
+    def running(self) -> str:
+        """The same, where there has to be one."""
+        pid = self.pid()
+        assert int(pid) > 1, f"linekeepd does not run: {self.sh('systemctl status --no-pager linekeepd', check=False).stdout}"
+        return pid
+
     def config(self) -> str:
         return self.machine.read(CONFIG)
 
@@ -99,7 +105,7 @@ def first_steps_of_the_readme(server: Server):
 
 def confined(server: Server):
     """What the kernel says of the process, not what the unit asks for."""
-    pid = server.pid()
+    pid = server.running()
     status = dict(line.split(":", 1) for line in server.sh(f"cat /proc/{pid}/status").stdout.splitlines())
     for capabilities in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(status[capabilities], 16) == 0, (capabilities, status[capabilities])
@@ -249,7 +255,7 @@ def logs_come_back(server: Server, unit: str):
 
 
 def killed_and_started_again(server: Server):
-    before = server.pid()
+    before = server.running()
     server.sh(f"kill -KILL {before}")
     until("another process", lambda: server.pid() not in ("0", before)
           and server.sh("systemctl is-active linekeepd", check=False).stdout.strip() == "active")
@@ -261,7 +267,7 @@ def watchdog(server: Server):
     server.machine.write(f"{folder}/watchdog.conf", "[Service]\nWatchdogSec=2\n")
     server.sh("systemctl daemon-reload")
     server.restart()
-    before = server.pid()
+    before = server.running()
     time.sleep(5)
     assert server.pid() == before, "the watchdog bit a daemon that was well"
     server.sh(f"kill -STOP {before}")

@@ -179,11 +179,13 @@ const NO_CREDENTIAL: &[u8] = b"none";
 pub(super) fn audit_key(config: &Config) -> Result<Option<Master>, Failure> {
     let Some(named) = &config.audit.key else { return Ok(None) };
     let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(KEY_CREDENTIAL));
-    let file = credential
-        .filter(|file| std::fs::read(file).is_ok_and(|held| held != NO_CREDENTIAL))
-        .unwrap_or_else(|| named.clone());
+    let credential = credential.filter(|file| std::fs::read(file).is_ok_and(|held| held != NO_CREDENTIAL));
+    let (file, reader) = match credential {
+        Some(file) => (file, Reader::of_credential()),
+        None => (named.clone(), Reader::this_process()),
+    };
     let fault = |why: String| Failure::new(exit::CONFIG, &format!("[audit] key: {why}"));
-    let content = private_file::read(&file, Reader::this_process()).map_err(|why| fault(why.to_string()))?;
+    let content = private_file::read(&file, reader).map_err(|why| fault(why.to_string()))?;
     Master::read(&content).map(Some).map_err(|why| fault(format!("{}: {why}", file.display())))
 }
 

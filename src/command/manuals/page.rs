@@ -206,6 +206,13 @@ mod tests {
     }
 
     #[test]
+    fn every_sentence_stands_on_a_line_of_its_own() {
+        let mut body = Body::default();
+        body.paragraph(marked("One, e.g. two. Three 1. 5 `x`. A `y`."));
+        assert_eq!(body.0, ".PP\nOne, e.g. two.\nThree 1. 5 \\fBx\\fR.\nA \\fBy\\fR.\n");
+    }
+
+    #[test]
     fn a_form_tells_words_from_what_stands_for_something() {
         let parts =
             [bold("new"), roman(" "), roman("["), bold("--dns"), roman(" "), italic("N"), roman("]"), roman(".")];
