@@ -1,7 +1,7 @@
 # linekeep: `make help` lists what there is.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check manuals deb deb-check reproducible package-test plain-test bench bench-decoys fuzz clean
+.PHONY: help demo build test check manuals deb deb-check reproducible package-test plain-test vm-test bench bench-decoys fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,10 @@ package-test: deb ## the packages in real Debian 12 and 13 with systemd: install
 
 plain-test: deb ## the packages where no systemd runs: the init script, and piuparts
 	python3 packaging/test/plain_test.py $(SUITES)
+
+vm-test: deb ## the packages in a virtual machine with Debian's own kernel: AppArmor, memory limits, address filters
+	@scripts/setup vm
+	python3 packaging/test/vm_test.py
 
 deb-check: deb ## what reviewers of the packages look at first: lintian, hardening, exposure of the unit
 	@scripts/deb-check

@@ -152,7 +152,8 @@ fn a_server_that_goes_is_missed_by_nobody_who_asks_twice(
     let folder = tempfile::tempdir().unwrap();
     let mut command = balance(folder.path(), front, [first_at, second_at]);
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let _balancer = Balancer(spawned.unwrap_or_else(|error| panic!("{command:?}: {error}; scripts/setup test installs it")));
+    let _balancer =
+        Balancer(spawned.unwrap_or_else(|error| panic!("{command:?}: {error}; scripts/setup test installs it")));
 
     until("an answer through the balancer", || ask(front, CLIENT).is_some());
     until("an answer from each server", || {
