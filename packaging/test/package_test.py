@@ -46,7 +46,8 @@ class Server:
         self.sh("linekeepd check")
 
     def restart(self):
-        self.sh("systemctl reset-failed linekeepd; systemctl restart linekeepd")
+        done = self.sh("systemctl reset-failed linekeepd; systemctl restart linekeepd", check=False)
+        assert done.returncode == 0, done.stdout + self.sh("journalctl --no-pager -n 30 -u linekeepd").stdout
 
     def key(self) -> pathlib.Path:
         """The client's copy of its key."""
