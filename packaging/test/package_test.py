@@ -292,6 +292,39 @@ def notify(server: Server):
     server.restart()
 
 
+def slow_start(server: Server):
+    """Loading takes longer than the unit allows a start, and is given the time."""
+    folder = "/etc/systemd/system/linekeepd.service.d"
+    long = "/var/lib/linekeep/lists/long.txt"
+    server.sh(f"seq 1 60000000 > {long}; chgrp _linekeep {long}; chmod 640 {long}", timeout=300)
+    server.machine.write(f"{folder}/impatient.conf", "[Service]\nTimeoutStartSec=1\nNotifyAccess=none\n")
+    unheard = server.sh("systemctl daemon-reload; systemctl restart linekeepd", check=False)
+    assert unheard.returncode != 0, "what systemd does not listen to was given time all the same: the list has to be longer"
+    server.machine.write(f"{folder}/impatient.conf", "[Service]\nTimeoutStartSec=1\n")
+    server.sh("systemctl daemon-reload")
+    server.restart()
+    shown = server.sh("systemctl show linekeepd -p ExecMainStartTimestampMonotonic -p InactiveExitTimestampMonotonic "
+                      "-p ActiveEnterTimestampMonotonic").stdout
+    moments = {name: int(value) for name, value in (line.split("=") for line in shown.split())}
+    took = (moments["ActiveEnterTimestampMonotonic"] - moments["InactiveExitTimestampMonotonic"]) / 1e6
+    server.found("59999999")
+    server.sh(f"rm {long} {folder}/impatient.conf; systemctl daemon-reload")
+    server.restart()
+    return f"{took:.1f} s, where 1 s is allowed"
+
+
+def autopkgtests(server: Server):
+    """Each script of debian/tests, as autopkgtest would run it, in a fresh installation."""
+    bring(server)
+    server.sh("cd /root && apt-get -q -y install ./linekeep_*.deb ./linekeep-client_*.deb 2>&1")
+    tests = HOME / "debian" / "tests"
+    shutil.copytree(tests, server.machine.root / "root" / "tests")
+    names = re.search(r"(?m)^Tests: (.*)$", (tests / "control").read_text())[1].replace(",", " ").split()
+    for name in names:
+        server.sh(f"/root/tests/{name} 2>&1")
+    return ", ".join(names)
+
+
 def remove_and_purge(server: Server, before: str):
     server.sh("apt-get -q -y remove linekeep linekeep-client 2>&1")
     assert server.sh("systemctl is-active linekeepd", check=False).stdout.strip() != "active"
@@ -380,9 +413,12 @@ def try_suite(suite: str) -> bool:
             step("killed, it is started again", killed_and_started_again, server)
             step("stopped by a signal, the watchdog starts it again", watchdog, server)
             step("the drop-in for Type=notify", notify, server)
+            step("a start that takes longer than its time-out is waited for", slow_start, server)
             step("remove keeps what is the administrator's, purge leaves no file", remove_and_purge, server, before)
             step("upgrade under load from an older package", upgrade_under_load, server)
             step("purge after an upgrade", remove_and_purge, server, before)
+            step("the autopkgtests", autopkgtests, server)
+            step("purge after the autopkgtests", remove_and_purge, server, before)
         finally:
             machine.close()
     machine = Machine(lower)
