@@ -48,6 +48,20 @@ fn the_protocol_says_the_explained_form_as_the_code_has_it() {
     }
 }
 
+/// `Cargo.toml` says the version; both changelogs begin with it.
+#[test]
+fn the_version_is_the_same_wherever_it_stands() {
+    let version = env!("CARGO_PKG_VERSION");
+    let newest = |file: &str, begins: &str| {
+        let text = read(file);
+        text.lines().find(|line| line.starts_with(begins)).unwrap_or_default().to_owned()
+    };
+    let debian = newest("debian/changelog", "linekeep (");
+    assert!(debian.starts_with(&format!("linekeep ({version})")), "debian/changelog: {debian}, not {version}");
+    let ours = newest("CHANGELOG.md", "## [");
+    assert!(ours.starts_with(&format!("## [{version}]")), "CHANGELOG.md: {ours}, not {version}");
+}
+
 #[test]
 fn every_link_leads_to_a_file() {
     let mut links = 0;
