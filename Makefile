@@ -1,7 +1,7 @@
 # linekeep: `make help` lists what there is.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check manuals deb deb-check reproducible package-test plain-test vm-test bench bench-decoys fuzz clean
+.PHONY: help demo build test check manuals deb deb-check reproducible package-test plain-test trixie-build vm-test bench bench-decoys bench-sandbox fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,10 @@ package-test: deb ## the packages in real Debian 12 and 13 with systemd: install
 plain-test: deb ## the packages where no systemd runs: the init script, and piuparts
 	python3 packaging/test/plain_test.py $(SUITES)
 
+trixie-build: ## the packages built in a Debian 13 by its own rustc and cargo, from apt alone
+	@scripts/setup package
+	python3 packaging/test/build_test.py
+
 vm-test: deb ## the packages in a virtual machine with Debian's own kernel: AppArmor, memory limits, address filters
 	@scripts/setup vm
 	python3 packaging/test/vm_test.py
@@ -66,6 +70,9 @@ bench: ## compare ways of looking up and write docs/performance; QUICK=1: in two
 bench-decoys: ## whether the time of a refusal tells known identities from unknown ones (HANDSHAKES=20000)
 	@scripts/setup build
 	cargo bench --locked --bench decoys -- $(or $(HANDSHAKES),20000)
+
+bench-sandbox: deb ## what the unit's sandbox costs, beside a server that looks nothing up (ROUNDS=5)
+	python3 packaging/test/sandbox_cost.py $(ROUNDS)
 
 SECONDS_EACH ?= 60
 fuzz: ## run every fuzz target for SECONDS_EACH seconds

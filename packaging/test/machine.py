@@ -11,6 +11,7 @@ import time
 
 SERVER, CLIENT, OUTSIDER = "192.168.7.1", "192.168.7.2", "192.168.7.66"
 PATIENCE = 60
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 
 
 def run(*command, timeout=120, check=True, **more):
@@ -48,6 +49,12 @@ class Laid:
         if not self.mounted:
             self.path.rmdir()
             run("cp", "-a", lower, self.path, timeout=300)
+
+    def sh(self, script: str, variables=None, **more):
+        """Runs a script in the root; whatever it starts has processes and a network of its own and ends with it."""
+        return run("unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--", "/bin/sh", "-ec",
+                   f'ip link set lo up; mount -t proc proc "{self.path}/proc"; exec chroot "{self.path}" /bin/sh -ec "$1"', "sh", script,
+                   env={**ENVIRONMENT, **(variables or {})}, **more)
 
     def close(self):
         if self.mounted:
@@ -103,8 +110,7 @@ class Machine:
     def sh(self, script: str, **more):
         """Runs a shell script in the machine."""
         return run("nsenter", "-t", self.leader, "-a", "--", "/bin/sh", "-ec", script,
-                   env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8",
-                        "DEBIAN_FRONTEND": "noninteractive"}, **more)
+                   env=ENVIRONMENT, **more)
 
     def client(self, *command, **more):
         """Runs a command of this machine in the client's network."""

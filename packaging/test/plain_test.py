@@ -19,14 +19,6 @@ def packages():
     return sorted(path for path in DEB.glob("linekeep*.deb") if "dbgsym" not in path.name)
 
 
-def inside(laid: Laid, script: str, **more):
-    """Runs a script in the root; whatever it starts has processes and a network of its own and ends with it."""
-    return run("unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--", "/bin/sh", "-ec",
-               f'ip link set lo up; mount -t proc proc "{laid.path}/proc"; exec chroot "{laid.path}" /bin/sh -ec "$1"', "sh", script,
-               env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8",
-                    "DEBIAN_FRONTEND": "noninteractive"}, **more)
-
-
 def init_script(laid: Laid):
     """One life of the daemon; the status of each command is told, so that the evidence says which one was wrong."""
     for package in packages():
@@ -34,8 +26,8 @@ def init_script(laid: Laid):
     # Nothing is started by the installation, so that every start below is the script's.
     (laid.path / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
     (laid.path / "usr/sbin/policy-rc.d").chmod(0o755)
-    inside(laid, "dpkg -i /root/linekeep*.deb 2>&1")
-    told = inside(laid, f"""set +e
+    laid.sh("dpkg -i /root/linekeep*.deb 2>&1")
+    told = laid.sh(f"""set +e
 told() {{ echo "$1=$2"; }}
 {SCRIPT} status; told status-before $?
 {SCRIPT} start; told start $?

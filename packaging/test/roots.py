@@ -14,12 +14,16 @@ COMMON = """adduser apparmor ca-certificates dbus init-system-helpers iproute2 l
 rsyslog systemd systemd-sysv""".split()
 # A root to try the init script and piuparts in: no systemd that runs, and no AppArmor, whose folders purging would touch.
 PLAIN = "adduser ca-certificates init-system-helpers lsb-base openssl procps sysvinit-core systemd-standalone-sysusers".split()
+# A root to build the packages in: what debian/control asks for, and what looks them over.
+BUILD = """build-essential ca-certificates cargo debhelper dh-apparmor dh-sequence-installsysusers fakeroot libssl-dev lintian
+openssl pkgconf rustc systemd-standalone-sysusers""".split()
+KINDS = {"systemd": COMMON, "plain": PLAIN, "build": BUILD}
 LIBSSL = {"bookworm": "libssl3", "trixie": "libssl3t64"}
 
 
 def root(suite: str, kind: str = "systemd") -> pathlib.Path:
     """The folder of a root, made if it is not there. Never changed: whoever uses it lays something over it."""
-    packages = sorted((COMMON if kind == "systemd" else PLAIN) + [LIBSSL[suite]])
+    packages = sorted(KINDS[kind] + [LIBSSL[suite]])
     name = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
     folder = KEPT / f"{suite}-{kind}-{name}"
     if folder.exists():
