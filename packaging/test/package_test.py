@@ -120,13 +120,15 @@ def confined(server: Server):
     return re.search(r'landlock="[^"]*"', record)[0]
 
 
+def score(server: Server) -> float:
+    told = server.sh("systemd-analyze security --no-pager linekeepd | tail -n 1").stdout
+    return float(re.search(r"([0-9.]+) [A-Z]+", told)[1])
+
+
 def exposure(server: Server):
-    def score():
-        told = server.sh("systemd-analyze security --no-pager linekeepd | tail -n 1").stdout
-        return float(re.search(r"([0-9.]+) [A-Z]+", told)[1])
-    whole = score()
+    whole = score(server)
     drop_in(server, "local-only.conf")
-    local = score()
+    local = score(server)
     drop_in(server, None)
     assert whole <= 1.0 and local <= 0.9, (whole, local)
     verified = server.sh("systemd-analyze verify linekeepd.service", check=False)
@@ -292,6 +294,43 @@ def notify(server: Server):
     server.restart()
 
 
+def handed_sockets(server: Server):
+    """The documented socket unit and its drop-in: systemd listens, the daemon has no network."""
+    units, examples = "/etc/systemd/system", "/usr/share/doc/linekeep/examples"
+    server.sh(f"""systemctl stop linekeepd
+cp {examples}/linekeepd.socket {units}/; cp {examples}/socket.conf {units}/linekeepd.service.d/
+sed -i 's/^ListenStream=.*/ListenStream=0.0.0.0:44445\\nListenStream=0.0.0.0:44446/' {units}/linekeepd.socket
+systemctl daemon-reload; systemctl start linekeepd.socket""")
+    try:
+        verified = server.sh("systemd-analyze verify linekeepd.socket linekeepd.service", check=False)
+        assert verified.returncode == 0 and not verified.stdout.strip(), verified.stdout
+        server.restart()
+        server.found("replaced")
+        server.found("replaced", proof=certificate(server), server=f"{SERVER}:44446")
+        pid = server.running()
+        mine, machines = server.sh(f"readlink /proc/{pid}/ns/net /proc/1/ns/net").stdout.split()
+        assert mine != machines, "it has the machine's network"
+        server.sh("systemctl reload linekeepd")
+        server.found("replaced")
+        exposed = score(server)
+        assert exposed <= 0.3, exposed
+        # The first connection starts it.
+        server.sh("systemctl stop linekeepd.service")
+        server.found("replaced")
+        # A socket that no listener names is told in words.
+        server.sh(f"systemctl stop linekeepd.socket linekeepd; echo '[Socket]\nListenStream=127.0.0.1:44447' >> {units}/linekeepd.socket"
+                  "; systemctl daemon-reload")
+        refused = server.sh("systemctl start linekeepd", check=False)
+        said = server.sh("journalctl --no-pager -n 30 -u linekeepd").stdout
+        assert refused.returncode != 0 and "socket on 127.0.0.1:44447 that no [[listener]] names" in said, said
+    finally:
+        server.sh(f"""systemctl stop linekeepd.socket linekeepd
+rm {units}/linekeepd.socket {units}/linekeepd.service.d/socket.conf; systemctl daemon-reload""")
+    server.restart()
+    server.found("replaced")
+    return f"exposure {exposed}"
+
+
 def remove_and_purge(server: Server, before: str):
     server.sh("apt-get -q -y remove linekeep linekeep-client 2>&1")
     assert server.sh("systemctl is-active linekeepd", check=False).stdout.strip() != "active"
@@ -380,6 +419,7 @@ def try_suite(suite: str) -> bool:
             step("killed, it is started again", killed_and_started_again, server)
             step("stopped by a signal, the watchdog starts it again", watchdog, server)
             step("the drop-in for Type=notify", notify, server)
+            step("the socket unit, and a daemon without a network", handed_sockets, server)
             step("remove keeps what is the administrator's, purge leaves no file", remove_and_purge, server, before)
             step("upgrade under load from an older package", upgrade_under_load, server)
             step("purge after an upgrade", remove_and_purge, server, before)
