@@ -13,71 +13,11 @@ import time
 
 import deploy
 import older
-from machine import CLIENT, OUTSIDER, SERVER, Machine, run, until
+from machine import CLIENT, OUTSIDER, SERVER, Machine, until
+from manager import handed_sockets, killed_and_started_again, notify, slow_start, watchdog
 from roots import HOME, root
+from server import CONFIG, DEB, Server, bring, certificate, drop_in, score
 from steps import Steps
-
-DEB = HOME / "target" / "deb"
-ASK = HOME / "target" / "package" / "release" / "linekeep"
-CONFIG = "/etc/linekeep/linekeep.toml"
-
-
-class Server:
-    """The machine, with the words that the steps share."""
-
-    def __init__(self, machine: Machine, scratch: pathlib.Path):
-        self.machine, self.sh, self.scratch = machine, machine.sh, scratch
-
-    def pid(self) -> str:
-        """The daemon's process, as systemd knows it."""
-        return self.sh("systemctl show -p MainPID --value linekeepd").stdout.strip()
-
-    def running(self) -> str:
-        """The same, where there has to be one."""
-        pid = self.pid()
-        assert int(pid) > 1, f"linekeepd does not run: {self.sh('systemctl status --no-pager linekeepd', check=False).stdout}"
-        return pid
-
-    def config(self) -> str:
-        return self.machine.read(CONFIG)
-
-    def configure(self, text: str):
-        self.machine.write(CONFIG, text)
-        self.sh("linekeepd check")
-
-    def restart(self):
-        done = self.sh("systemctl reset-failed linekeepd; systemctl restart linekeepd", check=False)
-        assert done.returncode == 0, done.stdout + self.sh("journalctl --no-pager -n 30 -u linekeepd").stdout
-
-    def key(self) -> pathlib.Path:
-        """The client's copy of its key."""
-        file = self.scratch / "siem.key"
-        file.unlink(missing_ok=True)
-        file.write_text(self.machine.read("/etc/linekeep/keyring"))
-        file.chmod(0o600)
-        return file
-
-    def ask(self, *lines, proof=None, server=f"{SERVER}:44445", check=False):
-        """A look-up from the client's machine."""
-        proof = proof or ["--psk-file", self.key(), "--psk-identity", "siem"]
-        return self.machine.client(ASK, "lookup", "--server", server, *proof, *lines, check=check)
-
-    def found(self, line, **more):
-        asked = self.ask(line, **more)
-        assert asked.returncode == 0 and f"found\t{line}" in asked.stdout, asked.stdout
-
-    def records(self, words: str, place: str, since=""):
-        """Whether one record with all the words stands there."""
-        shown = self.sh("cat /var/log/auth.log" if place == "auth.log" else "journalctl --no-pager -t linekeepd", check=False)
-        lines = shown.stdout.split(since, 1)[-1].splitlines() if since else shown.stdout.splitlines()
-        return [line for line in lines if all(word in line for word in words.split())]
-
-
-def bring(server: Server):
-    """The packages, into root's home."""
-    for package in DEB.glob("linekeep*.deb"):
-        if "dbgsym" not in package.name:
-            shutil.copy(package, server.machine.root / "root")
 
 
 def install(server: Server):
@@ -121,24 +61,14 @@ def confined(server: Server):
 
 
 def exposure(server: Server):
-    def score():
-        told = server.sh("systemd-analyze security --no-pager linekeepd | tail -n 1").stdout
-        return float(re.search(r"([0-9.]+) [A-Z]+", told)[1])
-    whole = score()
+    whole = score(server)
     drop_in(server, "local-only.conf")
-    local = score()
+    local = score(server)
     drop_in(server, None)
     assert whole <= 1.0 and local <= 0.9, (whole, local)
     verified = server.sh("systemd-analyze verify linekeepd.service", check=False)
     assert verified.returncode == 0 and not verified.stdout.strip(), verified.stdout
     return f"{whole}, on this machine alone {local}"
-
-
-def drop_in(server: Server, name):
-    """One of the documented drop-ins, or none."""
-    folder = "/etc/systemd/system/linekeepd.service.d"
-    copy = f"cp /usr/share/doc/linekeep/examples/{name} {folder}/" if name else ""
-    server.sh(f"rm -rf {folder}; mkdir -p {folder}; {copy}\nsystemctl daemon-reload")
 
 
 def opened_to_the_network(server: Server):
@@ -195,15 +125,6 @@ crl = "/etc/linekeep/pki/crl.pem"
     return "an unnamed port is refused" if refused else "unnamed ports are not refused by this systemd"
 
 
-def certificate(server: Server):
-    files = {"ca.pem": "ca.pem", "siem.pem": "issued/siem/certificate.pem", "siem.crt.key": "issued/siem/private-key.pem"}
-    for name, path in files.items():
-        (server.scratch / name).write_text(server.machine.read(f"/root/ca/{path}"))
-        (server.scratch / name).chmod(0o600)
-    at = server.scratch
-    return ["--ca", at / "ca.pem", "--certificate", at / "siem.pem", "--private-key", at / "siem.crt.key"]
-
-
 def reload_takes_a_list_and_refuses_nonsense(server: Server):
     good = server.config()
     server.sh("install -d -m 0750 -g _linekeep /var/lib/linekeep/more; echo second-list > /var/lib/linekeep/more/a.txt;"
@@ -254,63 +175,6 @@ def logs_come_back(server: Server, unit: str):
             server.ask("replaced")
             return server.records("event=client-admitted", place, since=mark)
         until(f"a record in {place} after {unit} was restarted", seen)
-
-
-def killed_and_started_again(server: Server):
-    before = server.running()
-    server.sh(f"kill -KILL {before}")
-    until("another process", lambda: server.pid() not in ("0", before)
-          and server.sh("systemctl is-active linekeepd", check=False).stdout.strip() == "active")
-    server.found("replaced")
-
-
-def watchdog(server: Server):
-    folder = "/etc/systemd/system/linekeepd.service.d"
-    server.machine.write(f"{folder}/watchdog.conf", "[Service]\nWatchdogSec=2\n")
-    server.sh("systemctl daemon-reload")
-    server.restart()
-    before = server.running()
-    time.sleep(5)
-    assert server.pid() == before, "the watchdog bit a daemon that was well"
-    server.sh(f"kill -STOP {before}")
-    until("another process", lambda: server.pid() not in ("0", before))
-    server.sh(f"rm {folder}/watchdog.conf; systemctl daemon-reload")
-    server.restart()
-    server.found("replaced")
-
-
-def notify(server: Server):
-    """The documented drop-in: systemd starts it in the foreground."""
-    folder = "/etc/systemd/system/linekeepd.service.d"
-    server.sh(f"cp /usr/share/doc/linekeep/examples/notify.conf {folder}/; systemctl daemon-reload")
-    server.restart()
-    shown = server.sh("systemctl show -p Type -p StatusText linekeepd").stdout
-    assert "Type=notify" in shown and "StatusText=answers: listeners 2" in shown, shown
-    server.found("replaced")
-    server.sh("systemctl reload linekeepd")
-    server.sh(f"rm {folder}/notify.conf; systemctl daemon-reload")
-    server.restart()
-
-
-def slow_start(server: Server):
-    """Loading takes longer than the unit allows a start, and is given the time."""
-    folder = "/etc/systemd/system/linekeepd.service.d"
-    long = "/var/lib/linekeep/lists/long.txt"
-    server.sh(f"seq 1 60000000 > {long}; chgrp _linekeep {long}; chmod 640 {long}", timeout=300)
-    server.machine.write(f"{folder}/impatient.conf", "[Service]\nTimeoutStartSec=1\nNotifyAccess=none\n")
-    unheard = server.sh("systemctl daemon-reload; systemctl restart linekeepd", check=False)
-    assert unheard.returncode != 0, "what systemd does not listen to was given time all the same: the list has to be longer"
-    server.machine.write(f"{folder}/impatient.conf", "[Service]\nTimeoutStartSec=1\n")
-    server.sh("systemctl daemon-reload")
-    server.restart()
-    shown = server.sh("systemctl show linekeepd -p ExecMainStartTimestampMonotonic -p InactiveExitTimestampMonotonic "
-                      "-p ActiveEnterTimestampMonotonic").stdout
-    moments = {name: int(value) for name, value in (line.split("=") for line in shown.split())}
-    took = (moments["ActiveEnterTimestampMonotonic"] - moments["InactiveExitTimestampMonotonic"]) / 1e6
-    server.found("59999999")
-    server.sh(f"rm {long} {folder}/impatient.conf; systemctl daemon-reload")
-    server.restart()
-    return f"{took:.1f} s, where 1 s is allowed"
 
 
 def autopkgtests(server: Server):
@@ -414,6 +278,7 @@ def try_suite(suite: str) -> bool:
             step("stopped by a signal, the watchdog starts it again", watchdog, server)
             step("the drop-in for Type=notify", notify, server)
             step("a start that takes longer than its time-out is waited for", slow_start, server)
+            step("the socket unit, and a daemon without a network", handed_sockets, server)
             step("remove keeps what is the administrator's, purge leaves no file", remove_and_purge, server, before)
             step("upgrade under load from an older package", upgrade_under_load, server)
             step("purge after an upgrade", remove_and_purge, server, before)

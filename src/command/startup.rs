@@ -3,13 +3,13 @@
 
 use super::daemon::{Failure, exit, settle};
 use crate::audit::{self, Master, Trail};
-use crate::config::{self, Config, Places};
+use crate::config::{self, Bind, Config, Places};
 use crate::dataset::{self, Lists};
 use crate::event::{Event, Teller};
 use crate::identity::{Reader, private_file};
 use crate::index::Fingerprinter;
 use crate::metrics::Metrics;
-use crate::process::{self, Alone, DetachFault, Herald, Rights, Side};
+use crate::process::{self, Alone, DetachFault, Herald, Inherited, Rights, Side};
 use crate::server::listener::{Bound, BoundControl};
 use crate::server::reload::{Reloader, reload_shortage};
 use crate::server::state::Doors;
@@ -25,23 +25,20 @@ use zeroize::Zeroize;
 /// Serves in the foreground until it is stopped.
 pub(super) fn in_foreground(file: &Path, user: Option<&str>) -> ExitCode {
     match alone_and_fenced(file, user) {
-        Ok((alone, rights, file)) => {
-            let herald = Herald::new(None, Herald::watchdog_asked());
-            serve_until_stopped(alone, &rights, &file, None, herald)
-        }
+        Ok(fenced) => serve_until_stopped(fenced, None, Herald::new(None, Herald::watchdog_asked())),
         Err(failure) => failure.say(),
     }
 }
 
 /// Serves behind the caller's back: returns to the caller once every port answers, or with what the daemon ended with.
 pub(super) fn detached(file: &Path, user: Option<&str>, pid_file: &Path) -> ExitCode {
-    let (alone, rights, file) = match alone_and_fenced(file, user) {
-        Ok(ready) => ready,
+    let fenced = match alone_and_fenced(file, user) {
+        Ok(fenced) => fenced,
         Err(failure) => return failure.say(),
     };
     let watchdog = Herald::watchdog_asked();
     let detached = std::path::absolute(pid_file)
-        .map(|pid_file| (process::detach(&alone, &pid_file, Herald::tell_loading), pid_file));
+        .map(|pid_file| (process::detach(&fenced.alone, &pid_file, Herald::tell_loading), pid_file));
     let (side, pid_file) = match detached {
         Ok((Ok(side), pid_file)) => (side, pid_file),
         Ok((Err(fault), _)) => return Failure::new(exit::OSERR, &fault).say(),
@@ -49,9 +46,7 @@ pub(super) fn detached(file: &Path, user: Option<&str>, pid_file: &Path) -> Exit
     };
     match side {
         Side::Starter(status) => ExitCode::from(status),
-        Side::Daemon(word) => {
-            serve_until_stopped(alone, &rights, &file, Some(&pid_file), Herald::new(Some(word), watchdog))
-        }
+        Side::Daemon(word) => serve_until_stopped(fenced, Some(&pid_file), Herald::new(Some(word), watchdog)),
         Side::Failed(fault, word) => {
             let status = if matches!(fault, DetachFault::Held { .. }) { exit::UNAVAILABLE } else { exit::OSERR };
             let said = Failure::new(status, &fault).say();
@@ -61,27 +56,30 @@ pub(super) fn detached(file: &Path, user: Option<&str>, pid_file: &Path) -> Exit
     }
 }
 
+/// The process as it is before anything from outside is read, with all that the starter handed over.
+struct Fenced {
+    alone: Alone,
+    rights: Rights,
+    inherited: Inherited,
+    file: PathBuf,
+}
+
 /// What comes before anything from outside is read: one thread, no more rights than needed. The configuration file keeps
 /// its meaning wherever the daemon goes.
-fn alone_and_fenced(file: &Path, user: Option<&str>) -> Result<(Alone, Rights, PathBuf), Failure> {
+fn alone_and_fenced(file: &Path, user: Option<&str>) -> Result<Fenced, Failure> {
     let refused = |(fence, error): (&str, io::Error)| Failure::new(exit::OSERR, &format!("{fence}: {error}"));
     let alone = Alone::prove().map_err(|error| Failure::new(exit::SOFTWARE, &error))?;
-    process::put_up(&alone).map_err(refused)?;
+    let inherited = Inherited::take(&alone).map_err(|fault| Failure::new(exit::CONFIG, &fault))?;
+    process::put_up(&alone, &inherited).map_err(refused)?;
     let rights = settle(user)?;
     process::fence_memory().map_err(refused)?;
     let file = std::path::absolute(file).map_err(|error| Failure::new(exit::OSERR, &error))?;
-    Ok((alone, rights, file))
+    Ok(Fenced { alone, rights, inherited, file })
 }
 
-fn serve_until_stopped(
-    alone: Alone,
-    rights: &Rights,
-    file: &Path,
-    pid_file: Option<&Path>,
-    herald: Herald,
-) -> ExitCode {
+fn serve_until_stopped(fenced: Fenced, pid_file: Option<&Path>, herald: Herald) -> ExitCode {
     let herald = Arc::new(herald);
-    let ended = run(alone, rights, file, pid_file, &herald);
+    let ended = run(fenced, pid_file, &herald);
     process::forget_pid_file();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -93,16 +91,11 @@ fn serve_until_stopped(
     }
 }
 
-fn run(
-    alone: Alone,
-    rights: &Rights,
-    file: &Path,
-    pid_file: Option<&Path>,
-    herald: &Arc<Herald>,
-) -> Result<(), Failure> {
-    let prepared = prepare(rights, file)?;
+fn run(fenced: Fenced, pid_file: Option<&Path>, herald: &Arc<Herald>) -> Result<(), Failure> {
+    let Fenced { alone, rights, inherited, file } = fenced;
+    let prepared = prepare(&rights, &file, inherited)?;
     let trail = open_trail(&prepared)?;
-    let mut granted = Places::of(prepared.doors.config(), file);
+    let mut granted = Places::of(prepared.doors.config(), &file);
     pid_file.into_iter().for_each(|pid_file| granted.also_writes(pid_file));
     let landlock = process::enclose(&alone, &granted).map_err(|error| Failure::new(exit::OSERR, &error))?;
 
@@ -127,13 +120,13 @@ struct Prepared {
     warnings: Vec<String>,
 }
 
-fn prepare(rights: &Rights, file: &Path) -> Result<Prepared, Failure> {
+fn prepare(rights: &Rights, file: &Path, inherited: Inherited) -> Result<Prepared, Failure> {
     let decoys = DecoyKeys::draw().map_err(|error| Failure::new(exit::OSERR, &error))?;
     let (doors, mut warnings) = read(rights, file, &decoys)?;
     let config = doors.config();
     let key = audit_key(config)?;
     warnings.extend(process::raise_descriptor_limit().shortage(config.server.max_connections));
-    let (sockets, control) = bind(config)?;
+    let (sockets, control) = bind(config, inherited)?;
     Ok(Prepared { file: file.to_owned(), decoys, key, doors, sockets, control, warnings })
 }
 
@@ -286,11 +279,17 @@ pub(super) fn read(_: &Rights, file: &Path, decoys: &DecoyKeys) -> Result<(Doors
     Ok((doors, warnings))
 }
 
-fn bind(config: &Config) -> Result<(Vec<Bound>, Option<BoundControl>), Failure> {
+/// Sockets that were handed over serve the listeners of their addresses; one that is left over would take connections that
+/// nobody ever answers.
+fn bind(config: &Config, mut inherited: Inherited) -> Result<(Vec<Bound>, Option<BoundControl>), Failure> {
     let mut faults = Vec::new();
     let mut sockets = Vec::new();
     for listener in &config.listeners {
-        match listener::bind(listener, config.server.backlog) {
+        let handed = match &listener.bind {
+            Bind::Tcp(address) => inherited.on(*address),
+            Bind::Unix { .. } => None,
+        };
+        match listener::bind(listener, config.server.backlog, handed) {
             Ok(bound) => sockets.push(bound),
             Err(fault) => faults.push(format!("listener {}: {fault}", listener.name)),
         }
@@ -302,7 +301,14 @@ fn bind(config: &Config) -> Result<(Vec<Bound>, Option<BoundControl>), Failure> 
             None
         }
     };
-    if faults.is_empty() { Ok((sockets, control)) } else { Err(Failure::all(exit::UNAVAILABLE, faults)) }
+    let mut status = exit::UNAVAILABLE;
+    for address in inherited.left_over() {
+        status = exit::CONFIG;
+        faults.push(format!(
+            "systemd hands over a socket on {address} that no [[listener]] names: change the listener or ListenStream="
+        ));
+    }
+    if faults.is_empty() { Ok((sockets, control)) } else { Err(Failure::all(status, faults)) }
 }
 
 fn draw_fingerprinter() -> Result<Fingerprinter, Failure> {

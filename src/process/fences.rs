@@ -2,6 +2,7 @@
 //! being looked into. Knows the kernel alone.
 
 use super::alone::Alone;
+use super::inherited::Inherited;
 use nix::sys::signal::{SigSet, Signal};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::thread::set_no_new_privs;
@@ -10,12 +11,12 @@ use std::io;
 /// The first descriptor that is not standard input, output or error.
 const FIRST: i32 = 3;
 
-/// Puts the fences up.
+/// Puts the fences up. Of what the starter left open, the inherited sockets alone are kept.
 ///
 /// # Errors
 /// When the kernel refuses one, with its name.
-pub fn put_up(_: &Alone) -> Result<(), (&'static str, io::Error)> {
-    close_strays().map_err(|error| ("closing descriptors left by the starter", error))?;
+pub fn put_up(_: &Alone, inherited: &Inherited) -> Result<(), (&'static str, io::Error)> {
+    close_strays(inherited).map_err(|error| ("closing descriptors left by the starter", error))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(super::detach::UMASK));
     set_no_new_privs(true).map_err(|error| ("no new privileges", error.into()))?;
     fence_memory()?;
@@ -47,11 +48,12 @@ fn wishes_set() -> SigSet {
     [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT].into_iter().collect()
 }
 
-/// Whatever the starter forgot to close: nothing of it is ours, as nothing was opened yet.
-fn close_strays() -> io::Result<()> {
+/// Whatever the starter forgot to close: but for the inherited sockets nothing of it is ours, as nothing was opened yet.
+fn close_strays(inherited: &Inherited) -> io::Result<()> {
     let listed = std::fs::read_dir("/proc/self/fd")?;
     let open: Vec<i32> = listed.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    for descriptor in open.into_iter().filter(|descriptor| *descriptor >= FIRST) {
+    let is_stray = |descriptor: &i32| *descriptor >= FIRST && !inherited.holds(*descriptor);
+    for descriptor in open.into_iter().filter(is_stray) {
         // The folder's own descriptor was among them and is closed by now; so an error is no news.
         let _ = nix::unistd::close(descriptor);
     }

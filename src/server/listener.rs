@@ -7,7 +7,7 @@ use crate::config::{self, Bind};
 use crate::event::Event;
 use rustix::io::Errno;
 use std::io;
-use std::net::TcpStream;
+use std::net::{self, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub struct Bound {
 }
 
 enum Socket {
-    Tcp(std::net::TcpListener),
+    Tcp(net::TcpListener),
     Unix(std::os::unix::net::UnixListener, SocketFile),
 }
 
@@ -85,15 +85,15 @@ impl BindFault {
     }
 }
 
-/// Binds one listener. `backlog` is the kernel's queue of connections not yet accepted.
+/// Binds one listener, or takes the TCP socket `handed` over for it. `backlog` is the kernel's queue before accept(2).
 ///
 /// # Errors
 /// [`BindFault`], with the address.
-pub fn bind(listener: &config::Listener, backlog: u32) -> Result<Bound, BindFault> {
+pub fn bind(listener: &config::Listener, backlog: u32, handed: Option<net::TcpListener>) -> Result<Bound, BindFault> {
     match &listener.bind {
         Bind::Tcp(address) => {
             let fault = |error| BindFault::new(address.to_string(), error);
-            let socket = std::net::TcpListener::bind(address).map_err(fault)?;
+            let socket = handed.map_or_else(|| net::TcpListener::bind(address), Ok).map_err(fault)?;
             socket.set_nonblocking(true).map_err(fault)?;
             set_backlog(&socket, backlog).map_err(fault)?;
             let address = socket.local_addr().map_err(fault)?.to_string();
