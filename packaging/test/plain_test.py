@@ -34,6 +34,7 @@ told() {{ echo "$1=$2"; }}
 {SCRIPT} status; told status $?
 pid=$(cat /run/linekeep/linekeepd.pid)
 told user "$(stat -c %U /proc/$pid)"
+told credential "$(stat -c '%a %U' /run/linekeep-credentials /run/linekeep-credentials/audit.key | tr '\\n' ' ')"
 {SCRIPT} start; told start-again $?
 told same-process "$([ "$(cat /run/linekeep/linekeepd.pid)" = "$pid" ]; echo $?)"
 install -m 600 /etc/linekeep/keyring /root/siem.key
@@ -53,6 +54,8 @@ told left "$(ls /run/linekeep | tr '\\n' ' ')"
     wrong = [name for name in good if seen.get(name) != "0"]
     wrong += [name for name in ("status-before", "status-after", "reload-faulty") if seen.get(name) in ("0", None)]
     assert not wrong and seen["user"] == "_linekeep" and not seen["left"].strip(), f"{wrong}\n{told}"
+    # What root writes while it starts the daemon stands where the daemon's user can lay no link.
+    assert seen["credential"].split() == ["750", "root", "400", "_linekeep"], told
 
 
 def piuparts(suite: str, folder: pathlib.Path):
