@@ -10,7 +10,7 @@ import tempfile
 import time
 
 SERVER, CLIENT, OUTSIDER = "192.168.7.1", "192.168.7.2", "192.168.7.66"
-PATIENCE = 60
+PATIENCE = 120
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 
 

@@ -46,7 +46,7 @@ def notify(server: Server):
 def slow_start(server: Server):
     """Loading takes longer than the unit allows a start, and is given the time."""
     long = "/var/lib/linekeep/lists/long.txt"
-    server.sh(f"seq 1 60000000 > {long}; chgrp _linekeep {long}; chmod 640 {long}", timeout=300)
+    server.sh(f"seq 1 100000000 > {long}; chgrp _linekeep {long}; chmod 640 {long}", timeout=300)
     server.machine.write(f"{DROP_INS}/impatient.conf", "[Service]\nTimeoutStartSec=1\nNotifyAccess=none\n")
     unheard = server.sh("systemctl daemon-reload; systemctl restart linekeepd", check=False)
     assert unheard.returncode != 0, "what systemd does not listen to was given time all the same: the list has to be longer"
